@@ -1,0 +1,10 @@
+// Package proto holds the protocol: what a slicer may report (telemetry/v1),
+// the rule that every field of it carries (privacy/v1), and the service that
+// takes it (collector/v1).
+//
+// The messages know nothing of gRPC, so that code which only builds events
+// stays light; the stubs live with the service. Generated code is committed and
+// `make check-generated` compares it.
+package proto
+
+//go:generate sh -c "PATH=$PWD/../.tools/node_modules/.bin:$PATH exec buf generate"
