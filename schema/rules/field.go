@@ -29,6 +29,9 @@ func (f Field) Repeated() bool { return f.descriptor.IsList() || strings.Contain
 // HasPresence reports whether 0 is a value of its own, apart from "not reported".
 func (f Field) HasPresence() bool { return f.descriptor.HasOptionalKeyword() }
 
+// IsEnum reports whether the field is a choice of an enumeration.
+func (f Field) IsEnum() bool { return f.descriptor.Kind() == protoreflect.EnumKind }
+
 // Names returns the texts that a coarsened value can have, "not reported" left
 // out: the names on the list and what others become, or the names of the
 // enumeration's values in lower case without its prefix. Nil for numbers.

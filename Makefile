@@ -1,0 +1,73 @@
+# Two commands do everything: `make demo` and `make test`. The rest are parts of
+# them. Needed beforehand: Go 1.26, gcc, Node with npm, make.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load clean
+
+TOOL := go tool -modfile=.tools/go.mod
+BUF := .tools/node_modules/.bin/buf
+ENGINE := schema/localdb/engine/node_modules/.package-lock.json
+FUZZTIME ?= 5s
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+demo: engine build ## a simulated fleet, end to end: events, crashes, published tables, a page
+	bin/demo run -dir demo
+
+up: engine build ## leave the same stack running: ClickHouse, collector, published page
+	bin/demo up -dir demo
+
+test: engine tools check-generated check-format vet lint unit race fuzz ## everything that must pass
+	@echo "make test: all passed"
+
+engine: $(ENGINE) ## install the embedded ClickHouse
+$(ENGINE): schema/localdb/engine/package-lock.json
+	cd schema/localdb/engine && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+tools: $(BUF) ## install the build-time tools
+$(BUF): .tools/package-lock.json
+	cd .tools && npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+build: ## build every command into bin/
+	@mkdir -p bin
+	go build -o bin/ ./schema/cmd/... ./collector/cmd/... ./aggregator/cmd/... ./bench/cmd/...
+	go build -tags grpcnotrace -trimpath -ldflags='-s -w' -o bin/ ./client/cmd/...
+
+generate: tools ## write the generated code again
+	cd proto && PATH="$$PWD/../.tools/node_modules/.bin:$$PATH" buf generate
+	cd schema/rules && go generate .
+	go run ./schema/cmd/schema doc > docs/data.md
+
+check-generated: tools ## the generated code is what its sources say
+	.ci/check-generated
+	$(BUF) lint proto
+
+check-format:
+	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	go vet ./...
+	GOOS=windows go vet ./client/... ./internal/...
+	GOOS=darwin go vet ./client/... ./internal/...
+
+lint:
+	$(TOOL) staticcheck ./...
+
+unit: engine ## unit, integration and end-to-end tests, with a real ClickHouse
+	go test -timeout 12m ./...
+
+RACE := ./client/... ./collector/... ./internal/...
+race: engine ## the concurrent packages under the race detector
+	go test -race -short -timeout 12m $(RACE)
+
+fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
+	.ci/fuzz $(FUZZTIME)
+
+clean: ## remove what was built and the demo's data
+	rm -rf bin demo

@@ -1,0 +1,203 @@
+// Package load drives a collector with the traffic of many installations and
+// measures it.
+//
+// Closed loop (Rate 0): InFlight callers, each sending its next batch when the
+// last was acknowledged; it finds the maximum rate. Open loop: batches are due
+// at a fixed rate whatever the collector does, and a latency counts from the
+// moment its batch was due, so that a stall is not left out of the numbers
+// (coordinated omission). Refused and failed batches are sent again until they
+// are acknowledged or the run ends, as a client's spool would.
+package load
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	"github.com/slicemetry/slicemetry/internal/period"
+	"github.com/slicemetry/slicemetry/internal/zstdcodec"
+)
+
+// Config says what to send.
+type Config struct {
+	Target        string                           // host:port of the collector
+	Credentials   credentials.TransportCredentials // TLS or plaintext
+	Installations int
+	Connections   int
+	InFlight      int     // calls under way at once
+	Batch         int     // events a call
+	Events        int     // in all
+	Rate          float64 // events a second; 0: as fast as they are acknowledged
+	Compress      bool
+	Seed          uint64
+	Progress      func(acked int64) // called about once a second; nil for none
+}
+
+// Result is what was measured on the generator's side.
+type Result struct {
+	Acked           int64            `json:"acked"`
+	Attempts        int64            `json:"attempts"`
+	Refused         map[string]int64 `json:"refused,omitempty"` // attempts by gRPC code
+	Seconds         float64          `json:"seconds"`
+	EventsPerSecond float64          `json:"events_per_second"`
+	P50Ms           float64          `json:"ack_p50_ms"`
+	P99Ms           float64          `json:"ack_p99_ms"`
+	MaxMs           float64          `json:"ack_max_ms"`
+}
+
+const (
+	callTimeout  = 30 * time.Second       // longer than a collector waits for its database
+	retryPause   = 200 * time.Millisecond // shorter than the collector asks for: this is a load test
+	slowest      = 10 * time.Minute       // the histogram's end
+	progressTime = time.Second
+)
+
+// Run sends cfg.Events events, or as many as ctx allows.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	requests, err := newRequests(cfg, period.Of(time.Now()))
+	if err != nil {
+		return Result{}, err
+	}
+	g := &generator{cfg: cfg, requests: requests, refused: map[string]int64{}}
+	for range cfg.Connections {
+		conn, err := grpc.NewClient(cfg.Target, grpc.WithTransportCredentials(cfg.Credentials), grpc.WithNoProxy(), grpc.WithDisableRetry())
+		if err != nil {
+			return Result{}, fmt.Errorf("load: %w", err)
+		}
+		defer conn.Close()
+		g.conns = append(g.conns, conn)
+	}
+	return g.run(ctx), ctx.Err()
+}
+
+// generator is one run under way.
+type generator struct {
+	cfg      Config
+	requests *requests
+	conns    []*grpc.ClientConn
+	start    time.Time
+	claimed  atomic.Int64 // batches that a caller took
+	acked    atomic.Int64 // events
+	attempts atomic.Int64
+
+	mu      sync.Mutex
+	refused map[string]int64 // guarded by mu
+}
+
+func (g *generator) run(ctx context.Context) Result {
+	histograms := make([]*hdrhistogram.Histogram, g.cfg.InFlight)
+	stop := g.reportProgress()
+	g.start = time.Now()
+	var callers sync.WaitGroup
+	for i := range histograms {
+		histograms[i] = hdrhistogram.New(1, slowest.Microseconds(), 3)
+		callers.Go(func() { g.call(ctx, i, histograms[i]) })
+	}
+	callers.Wait()
+	seconds := time.Since(g.start).Seconds()
+	stop()
+	total := histograms[0]
+	for _, h := range histograms[1:] {
+		total.Merge(h)
+	}
+	milliseconds := func(q float64) float64 { return float64(total.ValueAtQuantile(q)) / 1000 }
+	return Result{
+		Acked: g.acked.Load(), Attempts: g.attempts.Load(), Refused: g.refused,
+		Seconds: seconds, EventsPerSecond: float64(g.acked.Load()) / seconds,
+		P50Ms: milliseconds(50), P99Ms: milliseconds(99), MaxMs: float64(total.Max()) / 1000,
+	}
+}
+
+// call sends batches, one at a time, until all are taken.
+func (g *generator) call(ctx context.Context, caller int, latency *hdrhistogram.Histogram) {
+	random := rand.New(rand.NewPCG(g.cfg.Seed, uint64(caller)+1))
+	conn := g.conns[caller%len(g.conns)]
+	batches := int64((g.cfg.Events + g.cfg.Batch - 1) / g.cfg.Batch)
+	for {
+		n := g.claimed.Add(1) - 1
+		if n >= batches {
+			return
+		}
+		due := time.Now()
+		if g.cfg.Rate > 0 {
+			due = g.start.Add(time.Duration(float64(n) * float64(g.cfg.Batch) / g.cfg.Rate * float64(time.Second)))
+			if !sleep(ctx, time.Until(due)) {
+				return
+			}
+		}
+		request := g.requests.next(random)
+		for !g.attempt(ctx, conn, request) {
+			if !sleep(ctx, time.Duration(random.Int64N(int64(2*retryPause)))) {
+				return
+			}
+		}
+		g.acked.Add(int64(g.cfg.Batch))
+		_ = latency.RecordValue(min(max(time.Since(due).Microseconds(), 1), slowest.Microseconds()))
+	}
+}
+
+// attempt sends a request once and reports whether it was acknowledged.
+func (g *generator) attempt(ctx context.Context, conn *grpc.ClientConn, request []byte) bool {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	g.attempts.Add(1)
+	options := []grpc.CallOption{grpc.ForceCodec(encoded{})}
+	if g.cfg.Compress {
+		options = append(options, grpc.UseCompressor(zstdcodec.Name))
+	}
+	err := conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, nil, options...)
+	if code := status.Code(err); code != codes.OK {
+		g.mu.Lock()
+		g.refused[code.String()]++
+		g.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// reportProgress calls cfg.Progress until stop is called, which waits for it.
+func (g *generator) reportProgress() (stop func()) {
+	if g.cfg.Progress == nil {
+		return func() {}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(progressTime)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				g.cfg.Progress(g.acked.Load())
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// sleep waits, and reports false where ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

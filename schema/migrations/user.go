@@ -1,0 +1,54 @@
+package migrations
+
+import (
+	"fmt"
+
+	"github.com/slicemetry/slicemetry/schema/localdb"
+)
+
+// The users of the database. Each can do what its program needs and no more.
+const (
+	Migrator   = "migrator"   // changes the schema
+	Collector  = "collector"  // writes raw rows, reads nothing
+	Aggregator = "aggregator" // reads raw rows, publishes, drops what is due
+	Analyst    = "analyst"    // reads what is published
+)
+
+// Users returns the users with their grants.
+func Users() []localdb.User {
+	return []localdb.User{
+		{Name: Migrator, Grants: []string{
+			"CREATE, ALTER, DROP, SHOW ON raw.*",
+			"CREATE, ALTER, DROP, SHOW, SELECT ON published.*",
+			"CREATE, ALTER, DROP, SHOW ON ledger.*",
+			"CREATE, SHOW, SELECT, INSERT ON admin.*",
+			"TABLE ENGINE ON *",
+		}},
+		{Name: Collector, Grants: []string{
+			"INSERT ON raw.*",
+		}},
+		{Name: Aggregator, Grants: []string{
+			"SELECT, ALTER DELETE ON raw.*", // ALTER DELETE covers DROP PARTITION
+			"SELECT, INSERT ON published.*",
+			"SELECT, INSERT ON ledger.*",
+			"SELECT ON system.parts",
+		}},
+		{Name: Analyst, Grants: []string{
+			"SELECT ON published.*",
+		}},
+	}
+}
+
+// RoleStatements returns the SQL by which the administrator of a ClickHouse that
+// keeps its users itself creates a role for each of them.
+func RoleStatements() []string {
+	var list []string
+	for _, u := range Users() {
+		role := "slicemetry_" + u.Name
+		list = append(list, "CREATE ROLE IF NOT EXISTS "+role)
+		for _, grant := range u.Grants {
+			list = append(list, fmt.Sprintf("GRANT %s TO %s", grant, role))
+		}
+	}
+	return list
+}
