@@ -1,0 +1,38 @@
+// Command schema brings a ClickHouse up to date, writes the data dictionary and
+// checks that every field is justified.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/peterbourgon/ff/v3"
+	"github.com/peterbourgon/ff/v3/ffcli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ParseAndRun(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "schema:", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// command is the whole command line.
+func command() *ffcli.Command {
+	options := []ff.Option{ff.WithEnvVarPrefix("SLICEMETRY")}
+	return &ffcli.Command{
+		Name:       "schema",
+		ShortUsage: "schema <command> [flags]",
+		ShortHelp:  "what may be collected, stored and published",
+		Subcommands: []*ffcli.Command{
+			migrateCommand(options), rolesCommand(), docCommand(), lintCommand(),
+		},
+		FlagSet: flagSet("schema"),
+		Exec:    usage,
+	}
+}
