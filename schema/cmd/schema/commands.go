@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,14 +19,6 @@ func flagSet(name string) *flag.FlagSet { return flag.NewFlagSet(name, flag.Cont
 
 // usage is run where a command was called without what it needs.
 func usage(context.Context, []string) error { return flag.ErrHelp }
-
-// exitCode tells a wrong call (2) from a failure (1).
-func exitCode(err error) int {
-	if errors.Is(err, flag.ErrHelp) {
-		return 2
-	}
-	return 1
-}
 
 func migrateCommand(options []ff.Option) *ffcli.Command {
 	fs := flagSet("schema migrate")

@@ -44,7 +44,10 @@ addresses, stable identifiers, operating system builds.
 }
 
 func usedBy(f rules.Field) string {
-	if len(f.Rule.Metrics) == 0 {
+	switch {
+	case len(f.Rule.Metrics) == 0 && f.Rule.GetNested() != nil:
+		return "see its fields"
+	case len(f.Rule.Metrics) == 0:
 		return "delivery"
 	}
 	return "`" + strings.Join(f.Rule.Metrics, "`, `") + "`"

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,9 +18,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := command().ParseAndRun(ctx, os.Args[1:]); err != nil {
+	switch err := command().ParseAndRun(ctx, os.Args[1:]); {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	default:
 		fmt.Fprintln(os.Stderr, "schema:", err)
-		os.Exit(exitCode(err))
+		os.Exit(1)
 	}
 }
 
