@@ -23,9 +23,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
-	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
 // Config says what to send.

@@ -1,0 +1,234 @@
+// Package stack runs the whole system on one machine, with its real parts: a
+// ClickHouse with the schema, and the collector as a process of its own that can
+// be killed like one. The demonstration, the load test and the end-to-end tests
+// use it.
+//
+// Everything lives in one folder and listens on loopback. What Start started,
+// Stop stops, each by its own process id.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/slicemetry/slicemetry/schema/localdb"
+	"github.com/slicemetry/slicemetry/schema/migrations"
+)
+
+// Config says where a stack lives.
+type Config struct {
+	Dir       string   // everything: data, keys, certificates, logs
+	Collector string   // the collector's binary
+	Flags     []string // more flags for it
+	Plaintext bool     // without TLS
+}
+
+// Stack is a running system.
+type Stack struct {
+	DB *localdb.Server
+
+	cfg    Config
+	listen string // the collector's address, the same after a restart
+	admin  string
+
+	mu        sync.Mutex
+	collector *process // guarded by mu; nil when it is stopped
+}
+
+// process is one life of the collector.
+type process struct {
+	cmd  *exec.Cmd
+	log  *os.File
+	done chan struct{} // closed when it has ended
+	err  error         // set before done is closed
+}
+
+const (
+	readyTimeout = 30 * time.Second
+	drainTimeout = 30 * time.Second // a collector flushes what it has accepted
+	probePause   = 20 * time.Millisecond
+)
+
+// Start starts ClickHouse, applies the schema and starts a collector.
+func Start(ctx context.Context, cfg Config) (*Stack, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("stack: %w", err)
+	}
+	db, err := localdb.Start(ctx, localdb.Config{Dir: filepath.Join(cfg.Dir, "clickhouse"), Users: migrations.Users()})
+	if err != nil {
+		return nil, fmt.Errorf("stack: %w", err)
+	}
+	s := &Stack{DB: db, cfg: cfg}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("stack: %w", err), s.Stop(ctx))
+	}
+	return s, nil
+}
+
+func (s *Stack) prepare(ctx context.Context) error {
+	conn, err := s.Connect(migrations.Migrator)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := migrations.Apply(ctx, conn); err != nil {
+		return err
+	}
+	if err := writeCertificate(s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.listen, err = freeAddress(); err != nil {
+		return err
+	}
+	if s.admin, err = freeAddress(); err != nil {
+		return err
+	}
+	return s.StartCollector(ctx)
+}
+
+// Connect opens a connection to the database as a user.
+func (s *Stack) Connect(user string) (driver.Conn, error) {
+	return clickhouse.Open(s.DB.Options(user))
+}
+
+// Target returns the collector's public address.
+func (s *Stack) Target() string { return s.listen }
+
+// Admin returns the address of the collector's metrics and health.
+func (s *Stack) Admin() string { return s.admin }
+
+// CAFile returns the certificate by which a client knows the collector.
+func (s *Stack) CAFile() string { return filepath.Join(s.cfg.Dir, certificateFile) }
+
+// LogFile returns the collector's log.
+func (s *Stack) LogFile() string { return filepath.Join(s.cfg.Dir, "collector.log") }
+
+// CollectorPid returns the collector's process id, 0 when it is stopped.
+func (s *Stack) CollectorPid() int {
+	if p := s.process(); p != nil {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
+// StartCollector starts the collector and returns when it is ready.
+func (s *Stack) StartCollector(ctx context.Context) error {
+	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(s.cfg.Collector, append(s.flags(), s.cfg.Flags...)...)
+	// The password goes by the environment: arguments are for everybody to see.
+	cmd.Env = append(os.Environ(), "COLLECTORD_CLICKHOUSE="+s.DB.DSN(migrations.Collector))
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for us
+	if err := cmd.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start the collector: %w", err), log.Close())
+	}
+	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
+	go func() { // ends with the process, which KillCollector and Stop wait for
+		p.err = cmd.Wait()
+		log.Close()
+		close(p.done)
+	}()
+	s.mu.Lock()
+	s.collector = p
+	s.mu.Unlock()
+	return s.waitReady(ctx, p)
+}
+
+func (s *Stack) flags() []string {
+	flags := []string{"-listen", s.listen, "-admin", s.admin, "-keys", filepath.Join(s.cfg.Dir, "keys"),
+		"-privacy-contact", "privacy@example.org"}
+	if s.cfg.Plaintext {
+		return append(flags, "-plaintext")
+	}
+	return append(flags, "-tls-cert", s.CAFile(), "-tls-key", filepath.Join(s.cfg.Dir, keyFile))
+}
+
+func (s *Stack) waitReady(ctx context.Context, p *process) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		if ready(ctx, "http://"+s.admin+"/readyz") {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("the collector ended (%v); see %s", p.err, s.LogFile())
+		case <-ctx.Done():
+			return fmt.Errorf("the collector is not ready: %w; see %s", ctx.Err(), s.LogFile())
+		case <-time.After(probePause):
+		}
+	}
+}
+
+func ready(ctx context.Context, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// KillCollector ends the collector with SIGKILL, as a crash would.
+func (s *Stack) KillCollector() { s.end(syscall.SIGKILL) }
+
+// StopCollector ends the collector with SIGTERM and waits until it has drained.
+func (s *Stack) StopCollector() { s.end(syscall.SIGTERM) }
+
+func (s *Stack) end(signal syscall.Signal) {
+	s.mu.Lock()
+	p := s.collector
+	s.collector = nil
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(signal) // fails only where it has ended
+	select {
+	case <-p.done:
+	case <-time.After(drainTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+func (s *Stack) process() *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.collector
+}
+
+// Stop stops everything, the collector first.
+func (s *Stack) Stop(ctx context.Context) error {
+	s.StopCollector()
+	return s.DB.Stop(ctx)
+}
+
+// freeAddress returns a loopback address that nobody listens at.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
