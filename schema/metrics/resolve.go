@@ -1,0 +1,203 @@
+package metrics
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+const (
+	// maxCells keeps a metric's table readable, and its noise and site quick.
+	maxCells = 20_000
+	// maxCap bounds what a unit adds to a key. Two thousand million units can then
+	// be added without leaving 2^62, and cap times total stays below 2^62.
+	maxCap = 1 << 31
+	// maxTypical is a sanity limit on an assumption.
+	maxTypical = maxCap
+)
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{2,60}$`)
+
+// fault is a problem at one field of a definition.
+type fault struct{ at, text string }
+
+// resolver turns a definition into a metric and collects its faults.
+type resolver struct {
+	d      *definition
+	m      *Metric
+	faults []fault
+}
+
+// resolve checks a definition and looks up its public keys.
+func resolve(d *definition) (*Metric, []fault) {
+	r := &resolver{d: d, m: &Metric{
+		Name: d.Name, Title: d.Title, Question: d.Question, Audience: d.Audience,
+		Statistic: d.Statistic, Source: d.Source, Value: d.Value,
+		Unit: d.Unit, Scale: d.Scale, Typical: d.Typical, Share: d.Share,
+	}}
+	r.words()
+	r.keys()
+	r.value()
+	r.bounds()
+	if len(r.m.fields) == 0 {
+		r.m.fields = []string{"slices"} // counts the slices themselves
+	}
+	return r.m, r.faults
+}
+
+func (r *resolver) fault(at, format string, args ...any) {
+	r.faults = append(r.faults, fault{at, fmt.Sprintf(format, args...)})
+}
+
+func (r *resolver) words() {
+	if !namePattern.MatchString(r.d.Name) {
+		r.fault("name", "the name must match %s", namePattern)
+	}
+	for _, w := range []struct{ at, text string }{{"title", r.d.Title}, {"question", r.d.Question}, {"audience", r.d.Audience}, {"unit", r.d.Unit}} {
+		if w.text == "" {
+			r.fault(w.at, "%s is missing", w.at)
+		}
+	}
+	if r.d.Share < 1 || r.d.Share > Whole {
+		r.fault("share", "share is %d, want 1 to %d thousandths", r.d.Share, Whole)
+	}
+	if r.d.Typical < 1 || r.d.Typical > maxTypical {
+		r.fault("typical", "typical is %d, want 1 to %d", r.d.Typical, maxTypical)
+	}
+	if r.d.Scale < 1 {
+		r.fault("scale", "scale is %d, want at least 1", r.d.Scale)
+	}
+	if !slices.Contains([]Source{Slices, Extruders, ChangedSettings, Counters}, r.d.Source) {
+		r.fault("source", "source %q is not one of slices, extruders, changed_settings, counters", r.d.Source)
+	}
+}
+
+func (r *resolver) keys() {
+	for _, d := range r.d.Keys {
+		f, ok := r.field(d.Column)
+		if !ok {
+			r.fault("keys", "the source %s has no column %q", r.d.Source, d.Column)
+			continue
+		}
+		r.m.fields = append(r.m.fields, f.Path)
+		r.m.Keys = append(r.m.Keys, r.key(d, f))
+	}
+	if n := r.m.Cells(); n > maxCells {
+		r.fault("keys", "%d cells, want at most %d", n, maxCells)
+	}
+}
+
+// field finds the collected field behind a column of the source.
+func (r *resolver) field(column string) (rules.Field, bool) {
+	switch r.d.Source {
+	case Counters:
+		return rules.FieldByPath("UsageCounters", column)
+	case Extruders:
+		if f, ok := rules.FieldByPath("Slice", "extruders."+column); ok {
+			return f, ok
+		}
+	case ChangedSettings:
+		if column == "changed_settings" {
+			return rules.FieldByPath("Slice", column)
+		}
+	}
+	f, ok := rules.FieldByPath("Slice", column)
+	return f, ok && !f.Repeated()
+}
+
+// key resolves the public values of a dimension.
+func (r *resolver) key(d keyDefinition, f rules.Field) Key {
+	k := Key{Column: d.Column, Values: f.Names(), Optional: f.HasPresence(), Otherwise: f.Rule.GetAllow().GetOtherwise()}
+	if k.Values == nil {
+		k.Numeric, k.Edges = true, f.Edges()
+		for _, n := range f.Numbers() {
+			if d.Maximum == nil || n <= *d.Maximum {
+				k.Values = append(k.Values, strconv.Itoa(int(n)))
+			}
+		}
+	} else if d.Maximum != nil {
+		r.fault("keys", "%s holds names, which have no maximum", d.Column)
+	}
+	if d.Only != nil {
+		r.only(&k, d.Only)
+	}
+	if len(k.Values) == 0 {
+		r.fault("keys", "%s has no public values", d.Column)
+	}
+	return k
+}
+
+// only restricts a dimension to some of its names; the others join "otherwise".
+func (r *resolver) only(k *Key, names []string) {
+	for _, name := range names {
+		if !slices.Contains(k.Values, name) {
+			r.fault("keys", "%s cannot be %q", k.Column, name)
+		}
+	}
+	if k.Otherwise != "" && !slices.Contains(names, k.Otherwise) {
+		names = append(slices.Clone(names), k.Otherwise)
+	}
+	k.Values = names
+}
+
+func (r *resolver) value() {
+	if r.d.Statistic != Sum {
+		if r.d.Value != "" {
+			r.fault("value", "only a sum has a value")
+		}
+		return
+	}
+	f, ok := r.field(r.d.Value)
+	if !ok || f.Numbers() == nil || f.HasPresence() {
+		r.fault("value", "the source %s has no number %q to add up", r.d.Source, r.d.Value)
+		return
+	}
+	r.m.fields = append(r.m.fields, f.Path)
+}
+
+// bounds completes and checks what a unit can add.
+func (r *resolver) bounds() {
+	b, cells := r.d.Bounds, int64(r.m.Cells())
+	switch r.d.Statistic {
+	case Histogram, Quantiles:
+		r.oneVote(cells)
+		return
+	case Installations:
+		if b.PerKey != 0 || b.Total != 0 {
+			r.fault("bounds", "an installation counts once for a key: only bounds.keys can be set")
+		}
+		b.PerKey, b.Total = 1, b.Keys
+	case Events, Sum:
+		if b.PerKey < 1 || b.Total < b.PerKey || b.Total > maxCap {
+			r.fault("bounds", "want 1 <= per_key <= total <= %d", int64(maxCap))
+		}
+	default:
+		r.fault("statistic", "statistic %q is not one of installations, events, sum, histogram, quantiles", r.d.Statistic)
+	}
+	if b.Keys < 1 || b.Keys > cells {
+		r.fault("bounds", "bounds.keys is %d, want 1 to %d, the number of cells", b.Keys, cells)
+	}
+	if r.d.Source == Counters && len(r.d.Keys) > 0 {
+		r.fault("keys", "counters have no keys")
+	}
+	r.m.Bounds = Bounds{Keys: b.Keys, PerKey: b.PerKey, Total: b.Total}
+}
+
+func (r *resolver) oneVote(cells int64) {
+	if r.d.Bounds.Keys != 0 || r.d.Bounds.PerKey != 0 || r.d.Bounds.Total != 0 {
+		r.fault("bounds", "a vote is bounded already")
+	}
+	if r.d.Scale != Vote {
+		r.fault("scale", "scale is %d, want %d: votes are counted in thousandths", r.d.Scale, Vote)
+	}
+	if len(r.m.Keys) == 0 {
+		r.fault("keys", "a vote needs something to choose from")
+	}
+	if r.d.Statistic == Quantiles && (len(r.m.Keys) != 1 || r.m.Keys[0].Edges == nil) {
+		r.fault("keys", "quantiles need one logarithmic column")
+	}
+	r.m.Bounds = Bounds{Keys: cells, PerKey: Vote, Total: Vote}
+}
