@@ -1,0 +1,183 @@
+// Package pseudonym turns a client's random numbers into hashes that die.
+//
+// It guarantees that a unit or batch hash can be computed only with the key of
+// its period; that all collectors which share a folder use the same key; that a
+// crash never leaves half a key; and that a key is destroyed 30 days after its
+// period's end, after which nobody can tell which token a hash came from.
+//
+//	DIR (0700)
+//	  2026-W47.key (0600)   32 random octets
+//
+// A key appears by link(2) from a complete, synced file, so that of several
+// collectors exactly one makes it and none reads it unfinished.
+package pseudonym
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slicemetry/slicemetry/internal/period"
+)
+
+const (
+	keyBytes  = 32 // HMAC-SHA256 takes no more than its block, and 256 bits are enough for ever
+	extension = ".key"
+)
+
+// ErrDamaged says that a key file is not a key. It is never repaired by a new
+// key: that would split each installation in two.
+var ErrDamaged = errors.New("the key file is damaged")
+
+// Ring holds the keys of the periods in use. It is safe for concurrent use.
+type Ring struct {
+	dir string
+
+	mu   sync.RWMutex
+	keys map[period.Period][]byte // guarded by mu
+}
+
+// Open opens the folder of keys, and makes it where it is missing.
+func Open(dir string) (*Ring, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("pseudonym: %w", err)
+	}
+	return &Ring{dir: dir, keys: map[period.Period][]byte{}}, nil
+}
+
+// Hashes returns the unit and the batch that a token and a batch id stand for in
+// a period: the first 8 octets of
+//
+//	HMAC-SHA256(key, "unit" || token)
+//	HMAC-SHA256(key, "batch" || token || id)
+func (r *Ring) Hashes(p period.Period, token, id []byte) (unit, batch uint64, err error) {
+	key, err := r.key(p)
+	if err != nil {
+		return 0, 0, fmt.Errorf("pseudonym: key of %s: %w", p, err)
+	}
+	return hash(key, "unit", token), hash(key, "batch", token, id), nil
+}
+
+func hash(key []byte, label string, parts ...[]byte) uint64 {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(label))
+	for _, part := range parts {
+		mac.Write(part)
+	}
+	return binary.BigEndian.Uint64(mac.Sum(nil))
+}
+
+func (r *Ring) key(p period.Period) ([]byte, error) {
+	r.mu.RLock()
+	key := r.keys[p]
+	r.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if key := r.keys[p]; key != nil {
+		return key, nil
+	}
+	key, err := r.load(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = r.create(p)
+	}
+	if err == nil {
+		r.keys[p] = key
+	}
+	return key, err
+}
+
+func (r *Ring) path(p period.Period) string { return filepath.Join(r.dir, p.String()+extension) }
+
+func (r *Ring) load(p period.Period) ([]byte, error) {
+	key, err := os.ReadFile(r.path(p))
+	if err == nil && len(key) != keyBytes {
+		return nil, ErrDamaged
+	}
+	return key, err
+}
+
+// create makes the period's key, or loads the one that another collector made
+// in the meantime.
+func (r *Ring) create(p period.Period) ([]byte, error) {
+	f, err := os.CreateTemp(r.dir, "new-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(f.Name())
+	key := make([]byte, keyBytes)
+	rand.Read(key)
+	_, err = f.Write(key)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Link(f.Name(), r.path(p)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := syncDir(r.dir); err != nil {
+		return nil, err
+	}
+	return r.load(p)
+}
+
+// Prune destroys the keys of periods that expired at now, and returns how many.
+func (r *Ring) Prune(now time.Time) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := range r.keys {
+		if p.Expired(now) {
+			delete(r.keys, p)
+		}
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return 0, fmt.Errorf("pseudonym: prune: %w", err)
+	}
+	destroyed := 0
+	var problems []error
+	for _, e := range entries {
+		p, err := period.Parse(strings.TrimSuffix(e.Name(), extension))
+		if err != nil || !p.Expired(now) {
+			continue
+		}
+		if err := destroy(filepath.Join(r.dir, e.Name())); err != nil {
+			problems = append(problems, fmt.Errorf("pseudonym: prune %s: %w", p, err))
+			continue
+		}
+		destroyed++
+	}
+	if destroyed > 0 {
+		problems = append(problems, syncDir(r.dir))
+	}
+	return destroyed, errors.Join(problems...)
+}
+
+// destroy overwrites a key before it unlinks it. On a disk that copies on write
+// the old blocks may survive that; such a volume has to be encrypted.
+func destroy(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, keyBytes))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

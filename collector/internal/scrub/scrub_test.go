@@ -1,0 +1,251 @@
+package scrub
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
+	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/catalog"
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func testRules(t testing.TB) Rules {
+	t.Helper()
+	ring, err := pseudonym.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Rules{Hasher: ring, MaxPolicy: 2, KeepOrigins: true, Now: func() time.Time { return now }}
+}
+
+func octets() []byte {
+	b := make([]byte, randomBytes)
+	rand.Read(b)
+	return b
+}
+
+func goodBatch() *telemetryv1.Batch {
+	return &telemetryv1.Batch{
+		UnitToken: octets(), BatchId: octets(), Period: uint32(period.Of(now)), PolicyVersion: 1,
+		Slices:   []*telemetryv1.Slice{{Machine: "ultimaker_s5", LayerHeightUm: 200}},
+		Counters: &telemetryv1.UsageCounters{SlicesStarted: 3},
+	}
+}
+
+func TestBatch(t *testing.T) {
+	s, b := testRules(t), goodBatch()
+	token := bytes.Clone(b.UnitToken)
+	rows, err := s.Batch(b, PrefixOf(netip.MustParseAddr("203.0.113.77")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, _, err := s.Hasher.Hashes(period.Of(now), token, octets())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows.Period() != period.Of(now) || rows.Unit() != unit || rows.Batch() == 0 || len(rows.Slices()) != 1 || rows.Counters().SlicesStarted != 3 {
+		t.Errorf("rows of %s, unit %x, %d slices, counters %v", rows.Period(), rows.Unit(), len(rows.Slices()), rows.Counters())
+	}
+	if got := rows.Origin().String(); got != "203.0.0.0/16" {
+		t.Errorf("origin %s, want 203.0.0.0/16", got)
+	}
+}
+
+func TestOriginsCanBeLeftOut(t *testing.T) {
+	s := testRules(t)
+	s.KeepOrigins = false
+	rows, err := s.Batch(goodBatch(), PrefixOf(netip.MustParseAddr("203.0.113.77")), nil)
+	if err != nil || rows.Origin().IsValid() {
+		t.Errorf("origin %v, %v, want none", rows.Origin(), err)
+	}
+}
+
+func TestBatchRefuses(t *testing.T) {
+	day := func(at time.Time) uint32 { return uint32(period.Of(at)) }
+	tests := []struct {
+		name   string
+		change func(*telemetryv1.Batch)
+		want   Reason
+	}{
+		{"nothing", func(*telemetryv1.Batch) {}, ""},
+		{"no token", func(b *telemetryv1.Batch) { b.UnitToken = nil }, Malformed},
+		{"long token", func(b *telemetryv1.Batch) { b.UnitToken = make([]byte, 17) }, Malformed},
+		{"zero token", func(b *telemetryv1.Batch) { b.UnitToken = make([]byte, 16) }, Malformed},
+		{"no batch id", func(b *telemetryv1.Batch) { b.BatchId = nil }, Malformed},
+		{"empty", func(b *telemetryv1.Batch) { b.Slices, b.Counters = nil, nil }, Empty},
+		{"counters only", func(b *telemetryv1.Batch) { b.Slices = nil }, ""},
+		{"nil slice", func(b *telemetryv1.Batch) { b.Slices = []*telemetryv1.Slice{nil} }, ""},
+		{"too many", func(b *telemetryv1.Batch) { b.Slices = make([]*telemetryv1.Slice, MaxSlices+1) }, TooManySlices},
+		{"a Tuesday", func(b *telemetryv1.Batch) { b.Period++ }, BadPeriod},
+		{"beyond Date", func(b *telemetryv1.Batch) { b.Period = 4 + 7*1_000_000 }, BadPeriod},
+		{"1970", func(b *telemetryv1.Batch) { b.Period = 4 }, PeriodClosed},
+		{"oldest open", func(b *telemetryv1.Batch) { b.Period = day(now.Add(-period.Retention)) }, ""},
+		{"closed", func(b *telemetryv1.Batch) { b.Period = day(now.Add(-period.Retention)) - 7 }, PeriodClosed},
+		{"next week", func(b *telemetryv1.Batch) { b.Period = day(now.AddDate(0, 0, 7)) }, PeriodFuture},
+		{"no policy", func(b *telemetryv1.Batch) { b.PolicyVersion = 0 }, PolicyUnknown},
+		{"unknown policy", func(b *telemetryv1.Batch) { b.PolicyVersion = 3 }, PolicyUnknown},
+	}
+	for _, tt := range tests {
+		b := goodBatch()
+		tt.change(b)
+		_, err := testRules(t).Batch(b, Prefix{}, nil)
+		var got Reason
+		errors.As(err, &got)
+		if got != tt.want || (err == nil) != (tt.want == "") {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+		if tt.want != "" && !slices.Contains(Reasons, tt.want) {
+			t.Errorf("%s is not in Reasons", tt.want)
+		}
+	}
+	if _, err := testRules(t).Batch(nil, Prefix{}, nil); err != error(Malformed) {
+		t.Errorf("no batch: %v, want %v", err, Malformed)
+	}
+}
+
+// A clock a few hours ahead of ours, just before Monday, is no reason to refuse.
+func TestClockSkew(t *testing.T) {
+	s := testRules(t)
+	s.Now = func() time.Time { return period.Of(now).Next().Start().Add(-time.Hour) }
+	b := goodBatch()
+	b.Period = uint32(period.Of(now).Next())
+	if _, err := s.Batch(b, Prefix{}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// The truncation vectors. The property behind them: no bit of the address beyond
+// the prefix survives.
+func TestPrefixes(t *testing.T) {
+	tests := []struct{ addr, fine, coarse string }{
+		{"203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
+		{"255.255.255.255", "255.255.255.0/24", "255.255.0.0/16"},
+		{"::ffff:203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
+		{"2002:cb00:714d:1::1", "203.0.113.0/24", "203.0.0.0/16"},
+		{"2001:0:53aa:64c:0:ffff:34ff:8eb2", "203.0.113.0/24", "203.0.0.0/16"},
+		{"64:ff9b::cb00:714d", "203.0.113.0/24", "203.0.0.0/16"},
+		{"2001:db8:1234:5678:9abc:def0:1234:5678", "2001:db8:1234::/48", "2001:db8::/32"},
+		{"fe80::1%eth0", "fe80::/48", "fe80::/32"},
+		{"::ffff:203.0.113.77%eth0", "203.0.113.0/24", "203.0.0.0/16"},
+		{"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff::/48", "ffff:ffff::/32"},
+		{"::1", "::/48", "::/32"},
+	}
+	for _, tt := range tests {
+		p := PrefixOf(netip.MustParseAddr(tt.addr))
+		if p.Fine().String() != tt.fine || p.Coarse().String() != tt.coarse {
+			t.Errorf("%s becomes %s and %s, want %s and %s", tt.addr, p.Fine(), p.Coarse(), tt.fine, tt.coarse)
+		}
+		for _, printed := range []string{fmt.Sprint(p), fmt.Sprintf("%v %s %+v", p, p, p), logged(p)} {
+			if strings.Contains(printed, "203") || strings.Contains(printed, "2001") || strings.Contains(printed, "fe80") {
+				t.Errorf("%s prints itself as %s", tt.addr, printed)
+			}
+		}
+	}
+	if (Prefix{}).Fine().IsValid() || (Prefix{}).Coarse().IsValid() {
+		t.Error("no address has a network")
+	}
+}
+
+func logged(v any) string {
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "v", v)
+	return b.String()
+}
+
+// FuzzBatch feeds whatever a peer could send and checks every text that would be
+// stored against the catalogue, and that nothing unknown is left.
+func FuzzBatch(f *testing.F) {
+	hostile := goodBatch()
+	hostile.Slices[0].Machine = "/home/alice/my printer"
+	hostile.Slices[0].ChangedSettings = []string{"alice@example.org", "layer_height"}
+	for _, b := range []*telemetryv1.Batch{goodBatch(), hostile, {}} {
+		raw, err := proto.Marshal(b)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		f.Add(protowire.AppendString(protowire.AppendTag(raw, 999, protowire.BytesType), "bob's secret"))
+	}
+	s := testRules(f)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b := &telemetryv1.Batch{}
+		if proto.Unmarshal(raw, b) != nil {
+			return
+		}
+		// Make the frame valid, so that the fuzzer's time goes into what is inside.
+		b.UnitToken, b.BatchId, b.Period, b.PolicyVersion = octets(), octets(), uint32(period.Of(now)), 1
+		rows, err := s.Batch(b, Prefix{}, &rules.Report{})
+		if err != nil {
+			return
+		}
+		for _, slice := range rows.Slices() {
+			assertScrubbed(t, slice.ProtoReflect())
+		}
+		if rows.Counters() != nil {
+			assertScrubbed(t, rows.Counters().ProtoReflect())
+		}
+	})
+}
+
+func assertScrubbed(t *testing.T, m protoreflect.Message) {
+	t.Helper()
+	if len(m.GetUnknown()) > 0 {
+		t.Errorf("%s keeps unknown fields", m.Descriptor().Name())
+	}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		values := []protoreflect.Value{v}
+		if fd.IsList() {
+			values = nil
+			for i := range v.List().Len() {
+				values = append(values, v.List().Get(i))
+			}
+		}
+		for _, v := range values {
+			switch fd.Kind() {
+			case protoreflect.MessageKind:
+				assertScrubbed(t, v.Message())
+			case protoreflect.StringKind:
+				if !known(v.String()) {
+					t.Errorf("%s holds a text that is in no list", fd.Name())
+				}
+			case protoreflect.BytesKind:
+				t.Errorf("%s holds octets", fd.Name())
+			}
+		}
+		return true
+	})
+}
+
+func known(text string) bool {
+	return text == "custom" || text == "other" || slices.ContainsFunc(catalog.Lists(), func(list string) bool { return catalog.Contains(list, text) })
+}
+
+func BenchmarkBatch(b *testing.B) {
+	s := testRules(b)
+	batch := goodBatch()
+	for range 9 {
+		batch.Slices = append(batch.Slices, proto.Clone(batch.Slices[0]).(*telemetryv1.Slice))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Batch(batch, Prefix{}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package sink
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/slicemetry/slicemetry/collector/internal/scrub"
+	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+// block gathers the rows of one period until they are inserted, each table's as
+// columns. It is owned by the sink's lock while it grows and by one inserter
+// afterwards.
+type block struct {
+	period  period.Period
+	born    time.Time
+	done    chan struct{} // closed when the block is committed or given up
+	err     error         // why it was given up; set before done is closed
+	token   string        // of the insert, the same for each attempt
+	events  int           // slices, what the accounting counts
+	pending int           // what it holds of the sink's bound
+	batches int
+
+	slices   sliceColumns
+	counters counterColumns
+	origins  map[netip.Prefix]*origin
+}
+
+// origin is what came from one coarse prefix.
+type origin struct{ batches, events uint64 }
+
+func newBlock(p period.Period, now time.Time, token string) *block {
+	b := &block{period: p, born: now, token: token, done: make(chan struct{}), origins: map[netip.Prefix]*origin{}}
+	b.slices.init()
+	return b
+}
+
+// rows is how many rows the largest of the inserts has.
+func (b *block) rows() int { return max(b.events, b.batches) }
+
+// add copies a batch's rows into the columns.
+func (b *block) add(rows *scrub.Rows) {
+	for i, s := range rows.Slices() {
+		b.slices.append(rows, uint16(i), s)
+	}
+	if c := rows.Counters(); c != nil {
+		b.counters.append(rows, c)
+	}
+	if prefix := rows.Origin(); prefix.IsValid() {
+		o := b.origins[prefix]
+		if o == nil {
+			o = &origin{}
+			b.origins[prefix] = o
+		}
+		o.batches++
+		o.events += uint64(len(rows.Slices()))
+	}
+	b.events += len(rows.Slices())
+	b.batches++
+}
+
+// counterColumns are the columns of raw.counters.
+type counterColumns struct {
+	period                               proto.ColDate
+	unit, batch                          proto.ColUInt64
+	started, finished, failed, cancelled proto.ColUInt16
+}
+
+func (c *counterColumns) append(rows *scrub.Rows, u *telemetryv1.UsageCounters) {
+	c.period = append(c.period, proto.Date(rows.Period()))
+	c.unit.Append(rows.Unit())
+	c.batch.Append(rows.Batch())
+	c.started.Append(uint16(u.SlicesStarted))
+	c.finished.Append(uint16(u.SlicesFinished))
+	c.failed.Append(uint16(u.SlicesFailed))
+	c.cancelled.Append(uint16(u.SlicesCancelled))
+}
+
+func (c *counterColumns) input() proto.Input {
+	return proto.Input{
+		{Name: "period", Data: &c.period}, {Name: "unit", Data: &c.unit}, {Name: "batch", Data: &c.batch},
+		{Name: "slices_started", Data: &c.started}, {Name: "slices_finished", Data: &c.finished},
+		{Name: "slices_failed", Data: &c.failed}, {Name: "slices_cancelled", Data: &c.cancelled},
+	}
+}
+
+// originInput builds the columns of raw.origins.
+func (b *block) originInput(day time.Time) proto.Input {
+	var received proto.ColDate
+	var prefix proto.ColIPv6
+	var batches, events proto.ColUInt64
+	for network, o := range b.origins {
+		received.Append(day)
+		prefix.Append(proto.ToIPv6(netip.AddrFrom16(network.Addr().As16())))
+		batches.Append(o.batches)
+		events.Append(o.events)
+	}
+	return proto.Input{
+		{Name: "received", Data: &received}, {Name: "prefix", Data: &prefix},
+		{Name: "batches", Data: &batches}, {Name: "events", Data: &events},
+	}
+}
+
+// enumType is the ClickHouse type of a field that is a choice.
+func enumType(path string) proto.ColumnType {
+	field, ok := rules.FieldByPath("Slice", path)
+	if !ok {
+		panic("sink: no field " + path) // the column list is a constant, so this is a defect that every start shows
+	}
+	values := []string{"'unspecified' = 0"}
+	for i, name := range field.Names() {
+		values = append(values, "'"+name+"' = "+strconv.Itoa(i+1))
+	}
+	return proto.ColumnType("Enum8(" + strings.Join(values, ", ") + ")")
+}

@@ -1,0 +1,93 @@
+package sink
+
+import (
+	"context"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// Database is where and as whom to store.
+type Database struct {
+	Address  string // host:port of the native protocol
+	User     string
+	Password string
+}
+
+const (
+	dialTimeout      = 2 * time.Second
+	handshakeTimeout = 5 * time.Second  // a hung server holds a client for minutes otherwise
+	readTimeout      = 15 * time.Second // silence of a server that is inserting
+)
+
+// connection is one inserter's connection, made when it is needed and again
+// after an error.
+type connection struct {
+	database Database
+	client   *ch.Client // nil when there is none
+}
+
+// insert stores a block: first the rows, each table's insert marked by the
+// block's token so that a repetition is recognised, then the traffic by origin,
+// which may be lost but must not be doubled.
+func (c *connection) insert(ctx context.Context, b *block) error {
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	err := c.insertTable(ctx, "slices", b.token, b.slices.input())
+	if err == nil {
+		err = c.insertTable(ctx, "counters", b.token, b.counters.input())
+	}
+	if err != nil {
+		c.close() // its state is unknown
+		return err
+	}
+	if len(b.origins) > 0 {
+		if err := c.insertTable(ctx, "origins", b.token, b.originInput(time.Now().UTC())); err != nil {
+			c.close()
+		}
+	}
+	return nil
+}
+
+func (c *connection) connect(ctx context.Context) error {
+	if c.client != nil && !c.client.IsClosed() {
+		return nil
+	}
+	client, err := ch.Dial(ctx, ch.Options{
+		Address: c.database.Address, User: c.database.User, Password: c.database.Password, Database: "raw",
+		Compression: ch.CompressionLZ4, DialTimeout: dialTimeout, HandshakeTimeout: handshakeTimeout, ReadTimeout: readTimeout,
+	})
+	if err != nil {
+		return withoutText("(connect)", err)
+	}
+	c.client = client
+	return nil
+}
+
+func (c *connection) insertTable(ctx context.Context, table, token string, input proto.Input) error {
+	if input[0].Data.Rows() == 0 {
+		return nil
+	}
+	err := c.client.Do(ctx, ch.Query{
+		Body:  input.Into(table),
+		Input: input,
+		Settings: []ch.Setting{
+			// An asynchronous insert is acknowledged before it is stored.
+			{Key: "async_insert", Value: "0", Important: true},
+			{Key: "insert_deduplication_token", Value: token, Important: true},
+		},
+	})
+	if err != nil {
+		return withoutText(table, err)
+	}
+	return nil
+}
+
+func (c *connection) close() {
+	if c.client != nil {
+		_ = c.client.Close() // whatever it says, it is not used again
+		c.client = nil
+	}
+}
