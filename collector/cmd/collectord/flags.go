@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/peterbourgon/ff/v3"
+
+	"github.com/slicemetry/slicemetry/collector"
+)
+
+const help = `collectord receives telemetry batches and stores them in ClickHouse. It answers OK
+only after the rows are committed, and keeps nothing on disk but the keys of its
+pseudonyms. It drains on SIGTERM.
+
+  collectord -listen :4680 -tls-cert collector.crt -tls-key collector.key \
+    -keys /var/lib/slicemetry/keys -privacy-contact privacy@example.org
+
+with COLLECTORD_CLICKHOUSE=clickhouse://collector:PASSWORD@127.0.0.1:9000 in the
+environment: arguments are visible to every user of the machine. Every flag can
+come from the environment in this way, or from -config, a file of lines
+"flag value". Flags come first, then the environment, then the file.
+
+Health is at http://ADMIN/healthz and /readyz, metrics at /metrics.
+
+Flags:
+`
+
+// parse reads flags, environment and file into a configuration.
+func parse(args []string) (collector.Config, error) {
+	cfg := collector.DefaultConfig()
+	fs := flag.NewFlagSet("collectord", flag.ContinueOnError)
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), help)
+		fs.PrintDefaults()
+	}
+	var dsn, certificate, key string
+	policy, streams := fs.Uint("policy-version", uint(cfg.PolicyVersion), "newest version of the privacy policy in force"), fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
+	fs.String("config", "", "file to read flags from")
+	fs.StringVar(&cfg.Listen, "listen", cfg.Listen, "public address")
+	fs.StringVar(&cfg.Admin, "admin", cfg.Admin, "address of health, metrics and profiles; loopback only")
+	fs.StringVar(&dsn, "clickhouse", "", "database, clickhouse://USER:PASSWORD@HOST:PORT (required)")
+	fs.StringVar(&cfg.KeyDir, "keys", "", "folder of the pseudonym keys, shared by replicas (required)")
+	fs.StringVar(&certificate, "tls-cert", "", "certificate chain, PEM (required, or -plaintext)")
+	fs.StringVar(&key, "tls-key", "", "its private key, PEM")
+	fs.BoolVar(&cfg.Plaintext, "plaintext", false, "serve without TLS, on loopback only")
+	fs.StringVar(&cfg.PrivacyContact, "privacy-contact", "", "who answers for the data (required)")
+	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
+	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits this long for more rows")
+	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or for so many")
+	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
+	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")
+	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "batches a second for each /24 or /48; 0: no limit")
+	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "batches at once for each /24 or /48")
+	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("COLLECTORD"), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser)); err != nil {
+		return cfg, err
+	}
+	cfg.PolicyVersion, cfg.MaxStreams = uint32(*policy), uint32(*streams)
+	var problems []error
+	if fs.NArg() > 0 {
+		problems = append(problems, fmt.Errorf("%q is not a flag", fs.Arg(0)))
+	}
+	problems = append(problems, addDatabase(&cfg, dsn), addCertificate(&cfg, certificate, key))
+	return cfg, errors.Join(append(problems, cfg.Validate())...)
+}
+
+// addDatabase takes a DSN apart. An error does not repeat it: it holds a password.
+func addDatabase(cfg *collector.Config, dsn string) error {
+	if dsn == "" {
+		return nil // Validate says so
+	}
+	options, err := clickhouse.ParseDSN(dsn)
+	if err != nil || len(options.Addr) == 0 {
+		return errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:PORT")
+	}
+	cfg.Database = collector.Database{Address: options.Addr[0], User: options.Auth.Username, Password: options.Auth.Password}
+	return nil
+}
+
+func addCertificate(cfg *collector.Config, certificate, key string) error {
+	if certificate == "" && key == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return fmt.Errorf("tls-cert, tls-key: %w", err)
+	}
+	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	return nil
+}

@@ -1,0 +1,114 @@
+package collector
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Config is all that a collector needs to know. DefaultConfig holds values that
+// work; Database, KeyDir, PrivacyContact and TLS or Plaintext have to be given.
+type Config struct {
+	Listen string // public address, host:port
+	Admin  string // health, metrics and profiles; loopback only
+
+	Database Database
+	KeyDir   string      // pseudonym keys, shared by replicas
+	TLS      *tls.Config // its certificate; the rest is ours
+	// Plaintext serves without TLS, which is allowed on loopback only.
+	Plaintext bool
+
+	PolicyVersion  uint32 // newest version of the privacy policy in force
+	PrivacyContact string // who answers for the data; a collector without one does not start
+	StorePrefix    string // "none", or "coarse": count traffic by /16 and /32 for two days
+
+	FlushAge   time.Duration // an insert waits this long for more rows
+	FlushRows  int           // or for so many
+	MaxPending int           // rows that may wait in memory
+	RetryAfter time.Duration // what clients are told to wait, on average, when it does not work now
+
+	LimitRate  float64 // batches a second for each network (/24, /48); 0: no limit
+	LimitBurst float64
+	MaxStreams uint32 // calls at once on a connection; desktops need one
+
+	Logger *slog.Logger
+	Now    func() time.Time // nil: time.Now
+}
+
+// Database is where and as whom to store.
+type Database struct {
+	Address, User, Password string
+}
+
+// StorePrefix values.
+const (
+	PrefixNone   = "none"
+	PrefixCoarse = "coarse"
+)
+
+// DefaultConfig returns the values that need no decision.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:4680", Admin: "127.0.0.1:4681",
+		PolicyVersion: 1, StorePrefix: PrefixCoarse,
+		FlushAge:  200 * time.Millisecond, // long against an insert (20 ms), short against a deadline (15 s)
+		FlushRows: 50_000,                 // larger blocks gain nothing, smaller ones cost merges
+		// A row takes about 250 octets in columns: 250,000 are about 60 MiB.
+		MaxPending: 250_000,
+		RetryAfter: time.Minute,
+		// A desktop sends one batch a day; a school behind one address sends hundreds.
+		LimitRate: 20, LimitBurst: 2000,
+		MaxStreams: 16,
+		Logger:     slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate reports every problem at once.
+func (c *Config) Validate() error {
+	var problems []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	check(validAddress(c.Listen), "listen: %q is not host:port", c.Listen)
+	check(loopback(c.Admin), "admin: %q is not a loopback address; metrics and profiles are not for the public", c.Admin)
+	check(c.Database.Address != "", "clickhouse: no address given")
+	check(c.KeyDir != "", "keys: no folder given")
+	check(c.PrivacyContact != "", "privacy-contact: none given; users must be able to reach who answers for their data")
+	check(c.PolicyVersion > 0, "policy-version: must be at least 1")
+	check(c.StorePrefix == PrefixNone || c.StorePrefix == PrefixCoarse, "store-prefix: %q is neither none nor coarse", c.StorePrefix)
+	check(c.Plaintext || c.TLS != nil, "tls-cert and tls-key: none given (or -plaintext, on loopback)")
+	check(!c.Plaintext || loopback(c.Listen), "plaintext: %q is not a loopback address; the public listener speaks TLS 1.3 only", c.Listen)
+	check(c.FlushAge > 0 && c.FlushAge <= maxFlushAge, "flush-age: %s is not between 0 and %s", c.FlushAge, maxFlushAge)
+	check(c.FlushRows > 0, "flush-rows: must be at least 1")
+	check(c.MaxPending >= c.FlushRows, "max-pending: must be at least flush-rows (%d)", c.FlushRows)
+	check(c.RetryAfter > 0, "retry-after: must be more than 0")
+	check(c.LimitRate >= 0 && (c.LimitRate == 0 || c.LimitBurst >= 1), "limit-rate: must be 0 or more, and limit-burst at least 1")
+	check(c.MaxStreams > 0, "max-streams: must be at least 1")
+	return errors.Join(problems...)
+}
+
+// maxFlushAge keeps an acknowledgement well within a client's deadline of 15 s.
+const maxFlushAge = 5 * time.Second
+
+func validAddress(address string) bool {
+	_, _, err := net.SplitHostPort(address)
+	return err == nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

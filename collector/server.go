@@ -1,0 +1,164 @@
+package collector
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/slicemetry/slicemetry/collector/internal/limit"
+	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
+	"github.com/slicemetry/slicemetry/collector/internal/scrub"
+	"github.com/slicemetry/slicemetry/collector/internal/sink"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+)
+
+// Server is a collector.
+type Server struct {
+	collectorv1.UnimplementedCollectorServer
+
+	cfg     Config
+	limiter *limit.Limiter
+	keys    *pseudonym.Ring
+	rules   scrub.Rules
+	sink    *sink.Sink
+	metrics *metrics
+	grpc    *grpc.Server
+	public  net.Listener
+	admin   *admin
+}
+
+const (
+	// giveUp is how long the sink tries a block. With the flush age it stays below
+	// a client's deadline of 15 s, so that the client hears why.
+	giveUp = 8 * time.Second
+	// inserters: while one waits for the disk the other encodes.
+	inserters = 2
+	// drainTime is how long calls under way may take at shutdown.
+	drainTime = giveUp + maxFlushAge + 2*time.Second
+	// pruneInterval: keys are destroyed within an hour of their time.
+	pruneInterval = time.Hour
+)
+
+// New checks the configuration and binds the addresses. The database may be away.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("collector: configuration: %w", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	keys, err := pseudonym.Open(cfg.KeyDir)
+	if err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
+	s := &Server{cfg: cfg, keys: keys, limiter: limit.New(cfg.LimitRate, cfg.LimitBurst, cfg.Now)}
+	s.rules = scrub.Rules{Hasher: keys, MaxPolicy: cfg.PolicyVersion, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
+	s.metrics = newMetrics(func() int { return s.sink.Pending() })
+	if s.public, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("collector: listen: %w", err)
+	}
+	if s.admin, err = newAdmin(cfg, s.metrics); err != nil {
+		return nil, errors.Join(fmt.Errorf("collector: admin: %w", err), s.public.Close())
+	}
+	s.sink = sink.New(sink.Config{
+		Database:  sink.Database(cfg.Database),
+		FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, MaxPending: cfg.MaxPending, GiveUp: giveUp, Inserters: inserters,
+		Observe: s.observe,
+	})
+	s.grpc = grpc.NewServer(s.options()...)
+	collectorv1.RegisterCollectorServer(s.grpc, s)
+	return s, nil
+}
+
+// Addr returns the public address.
+func (s *Server) Addr() string { return s.public.Addr().String() }
+
+// AdminAddr returns the address of health and metrics.
+func (s *Server) AdminAddr() string { return s.admin.listener.Addr().String() }
+
+// Run serves until ctx ends, then drains: it stops taking connections, lets the
+// calls under way end, stores what was accepted, and returns.
+func (s *Server) Run(ctx context.Context) error {
+	// Order of shutdown: public calls, sink, keys, admin. Health and metrics are
+	// there to the last.
+	var background sync.WaitGroup
+	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	background.Go(func() { s.pruneKeys(stopping) })
+	background.Go(func() { s.admin.run(stopping) })
+	drained := make(chan struct{})
+	go func() { // ends with ctx, which ends before or because of Serve
+		defer close(drained)
+		<-ctx.Done()
+		s.admin.draining()
+		s.drain()
+	}()
+	s.cfg.Logger.Info("serving", "listen", s.Addr(), "admin", s.AdminAddr(), "policy", s.cfg.PolicyVersion)
+	err := s.grpc.Serve(s.public)
+	if ctx.Err() == nil {
+		s.sink.Close()
+		stop()
+		background.Wait()
+		return fmt.Errorf("collector: serve: %w", err)
+	}
+	<-drained
+	s.sink.Close()
+	stop()
+	background.Wait()
+	s.cfg.Logger.Info("drained")
+	return nil
+}
+
+// drain lets calls end by themselves for a while.
+func (s *Server) drain() {
+	timer := time.AfterFunc(drainTime, s.grpc.Stop)
+	defer timer.Stop()
+	s.grpc.GracefulStop()
+}
+
+// observe books the end of a block and says when storing begins to fail.
+func (s *Server) observe(o sink.Outcome) {
+	s.metrics.observe(o)
+	if s.admin.stored(o.Err == nil) {
+		if o.Err != nil {
+			s.cfg.Logger.Error("storing fails; clients keep their batches", "code", sink.Code(o.Err), "attempts", o.Attempts, "error", o.Err)
+		} else {
+			s.cfg.Logger.Info("storing works")
+		}
+	}
+}
+
+// pruneKeys destroys the keys of closed periods, at the start and every hour.
+func (s *Server) pruneKeys(ctx context.Context) {
+	tick := time.NewTicker(pruneInterval)
+	defer tick.Stop()
+	for {
+		switch n, err := s.keys.Prune(s.cfg.Now()); {
+		case err != nil:
+			s.cfg.Logger.Error("keys not destroyed", "error", err)
+		case n > 0:
+			s.cfg.Logger.Info("keys destroyed", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// serverTLS is the certificate's configuration with ours on top: TLS 1.3, and no
+// session tickets, by which two connections of one client could be linked.
+func serverTLS(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.MinVersion = tls.VersionTLS13
+	c.SessionTicketsDisabled = true
+	c.NextProtos = []string{"h2"}
+	return c
+}
