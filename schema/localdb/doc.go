@@ -28,8 +28,9 @@
 //	defer db.Stop(ctx)
 //	conn, err := clickhouse.Open(db.Options("collector"))
 //
-// Version 26.7 of the engine ends when somebody logs in over the native protocol
-// with a wrong password (an exception that nothing catches). Done tells; Restart
-// brings it back with everything that was acknowledged. It is one more reason
-// why this is for loopback, where whoever can connect could also end the process.
+// Version 26.7 of the engine ends when the greeting of a native connection fails
+// (a wrong password, a client that is gone by then): an exception that nothing
+// catches. Done tells; Restart brings it back with everything that was
+// acknowledged. It is one more reason why this is for loopback, where whoever can
+// connect could also end the process.
 package localdb

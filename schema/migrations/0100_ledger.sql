@@ -24,3 +24,15 @@ ENGINE = MergeTree
 ORDER BY (period, metric)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, non_replicated_deduplication_window = 1000000
 COMMENT 'Privacy budget: reserved before data is read, spent for ever';
+
+-- The periods whose raw rows are dropped, written before they are. What is not
+-- released by then never will be: it would be noise about nothing.
+CREATE TABLE IF NOT EXISTS ledger.drops
+(
+    period Date COMMENT 'Monday of the ISO week',
+    dropped Date
+)
+ENGINE = ReplacingMergeTree
+ORDER BY period
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Periods whose raw rows are gone';
