@@ -134,7 +134,8 @@ func newRow(d Design, cell int, raw int64) Row {
 	return r
 }
 
-// standardError of rounded normal noise: rounding adds a twelfth to the variance.
+// standardError of rounded normal noise: rounding adds a twelfth to the variance
+// (Sheppard; below a sigma of 1, which no plan comes near, it is a bit less).
 func standardError(sigma float64) float64 { return math.Sqrt(sigma*sigma + 1.0/12) }
 
 // newClip estimates a share from two noisy counts. Its standard error is that of

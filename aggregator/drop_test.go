@@ -1,0 +1,86 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/slicemetry/slicemetry/aggregator/internal/rawtest"
+	"github.com/slicemetry/slicemetry/internal/period"
+	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
+	"github.com/slicemetry/slicemetry/schema/migrations"
+	"github.com/slicemetry/slicemetry/schema/migrations/migrationtest"
+)
+
+// Rows go when their period is published and the margin over, or when they are
+// due; and never come back as a statistic.
+func TestDrop(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn := dbtest.Connect(t, s, migrations.Aggregator)
+	random := rand.New(rand.NewPCG(1, 1))
+	waiting, old := week.Previous(), week-5*7
+	for _, p := range []period.Period{week, waiting, old} {
+		rows := rawtest.Random(random, p, 3)
+		for i := range rows {
+			rows[i].Period = p
+		}
+		rawtest.Insert(t, s, rows...)
+	}
+	if _, err := Publish(ctx, conn, testConfig(), week); err != nil {
+		t.Fatal(err)
+	}
+	drop := func(days int, want string) {
+		t.Helper()
+		c := Config{Now: func() time.Time { return today.AddDate(0, 0, days) }}
+		report, err := Drop(ctx, conn, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(report); got != want {
+			t.Errorf("after %d days: %s, want %s", days, got, want)
+		}
+	}
+	drop(0, "[{2026-W41 true 30 days after the week are over} {2026-W45 false not published yet} {2026-W46 false published, within the margin}]")
+	drop(6, "[{2026-W45 false not published yet} {2026-W46 false published, within the margin}]")
+	drop(7, "[{2026-W45 false not published yet} {2026-W46 true published, and the margin is over}]")
+	drop(28, "[{2026-W45 true 30 days after the week are over}]")
+	drop(28, "[]")
+
+	outcomes, err := Publish(ctx, conn, testConfig(), waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range outcomes {
+		if o.Result != Gone {
+			t.Errorf("%s of a dropped period is %s, want gone", o.Metric, o.Result)
+		}
+	}
+	if accounts, err := Ledger(ctx, conn, testConfig()); err != nil || len(accounts) != 1 {
+		t.Errorf("%d accounts, %v, want that of the published period only", len(accounts), err)
+	}
+}
+
+// Rows that arrive for a period after it was dropped go as well, and a drop that a
+// crash cut short is finished.
+func TestDropAgain(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn := dbtest.Connect(t, s, migrations.Aggregator)
+	rawtest.Insert(t, s, rawtest.Random(rand.New(rand.NewPCG(1, 1)), week-5*7, 3)...)
+	if _, err := Drop(ctx, conn, testConfig()); err != nil {
+		t.Fatal(err)
+	}
+	rawtest.Insert(t, s, rawtest.Random(rand.New(rand.NewPCG(1, 1)), week-5*7, 3)...)
+	if _, err := Drop(ctx, conn, testConfig()); err != nil {
+		t.Fatal(err)
+	}
+	var rows uint64
+	if err := conn.QueryRow(ctx, "SELECT count() FROM raw.slices").Scan(&rows); err != nil || rows != 0 {
+		t.Errorf("%d rows, %v, want none", rows, err)
+	}
+}
