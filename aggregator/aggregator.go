@@ -25,14 +25,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/gdp"
-	"github.com/slicemetry/slicemetry/aggregator/internal/release"
-	"github.com/slicemetry/slicemetry/schema/metrics"
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
 )
 
 // DefaultGrace is how long after its end a period stays open. Slicers send once
@@ -116,38 +114,10 @@ func (c Config) progress(format string, args ...any) {
 	}
 }
 
-// budget is the plan in numbers.
-type budget struct {
-	promise gdp.Promise
-	mu2     float64
-	designs []release.Design // in the order of names
-}
-
-func newBudget(c Config) (budget, error) {
+// plan checks the configuration and splits its budget.
+func (c Config) plan() (plan.Plan, error) {
 	if err := c.Validate(); err != nil {
-		return budget{}, err
+		return plan.Plan{}, err
 	}
-	b := budget{promise: c.promise()}
-	mu, err := b.promise.Mu()
-	if err != nil {
-		return budget{}, err
-	}
-	b.mu2 = mu * mu
-	for _, m := range metrics.All() {
-		d, err := release.NewDesign(m, b.mu2*float64(m.Share)/metrics.Whole)
-		if err != nil {
-			return budget{}, fmt.Errorf("aggregator: plan: %w", err)
-		}
-		b.designs = append(b.designs, d)
-	}
-	return b, nil
-}
-
-// spends returns the mu of everything that is published about one period.
-func (b budget) spends() float64 {
-	sum := 0.0
-	for _, d := range b.designs {
-		sum += d.Mu2()
-	}
-	return math.Sqrt(sum)
+	return plan.New(c.promise())
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/ledger"
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
@@ -30,7 +31,7 @@ const (
 // Drop removes the raw rows that are done with: those of periods that are
 // published and past the margin, and those that are due whatever happened.
 func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
-	b, err := newBudget(c)
+	split, err := c.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +44,9 @@ func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 	if err != nil {
 		return nil, err
 	}
-	var report []Dropped
+	report := []Dropped{}
 	for _, p := range periods {
-		reason, due, err := dropReason(ctx, conn, c, b, p)
+		reason, due, err := dropReason(ctx, conn, c, split, p)
 		if err != nil {
 			return report, fmt.Errorf("aggregator: drop %s: %w", p, err)
 		}
@@ -62,7 +63,7 @@ func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 }
 
 // dropReason decides over a period.
-func dropReason(ctx context.Context, conn Conn, c Config, b budget, p period.Period) (reason string, due bool, err error) {
+func dropReason(ctx context.Context, conn Conn, c Config, split plan.Plan, p period.Period) (reason string, due bool, err error) {
 	if p.Expired(c.now().Add(dropEarly)) {
 		return reasonExpired, true, nil
 	}
@@ -83,7 +84,7 @@ func dropReason(ctx context.Context, conn Conn, c Config, b budget, p period.Per
 		}
 	}
 	overdue := !c.now().Before(last.Add(c.margin()))
-	for _, d := range b.designs {
+	for _, d := range split.Designs {
 		// Past the margin a reservation without a release is of a run that died.
 		_, done := complete[d.Metric.Name]
 		if !done && !(overdue && reserved[d.Metric.Name]) {

@@ -47,7 +47,7 @@ func Ledger(ctx context.Context, conn Conn, c Config) ([]Account, error) {
 	for _, r := range complete {
 		states[r.Week+" "+r.Metric] = Result(r.Status)
 	}
-	var accounts []Account
+	accounts := []Account{}
 	byWeek := map[string][]ledger.Reservation{}
 	for _, r := range reservations {
 		week := r.Period.String()

@@ -93,7 +93,7 @@ const crashMetric = "print_time"
 // publishOne releases one metric of a week.
 func publishOne(ctx context.Context, conn Conn, p period.Period, run string) (Result, error) {
 	c := testConfig()
-	b, err := newBudget(c)
+	split, err := c.plan()
 	if err != nil {
 		return "", err
 	}
@@ -101,8 +101,8 @@ func publishOne(ctx context.Context, conn Conn, p period.Period, run string) (Re
 	if err != nil {
 		return "", err
 	}
-	r := &publisher{conn: conn, config: c, budget: b, ledger: ledger.New(conn, run, c.now)}
-	for _, d := range b.designs {
+	r := &publisher{conn: conn, config: c, plan: split, ledger: ledger.New(conn, run, c.now)}
+	for _, d := range split.Designs {
 		if d.Metric.Name == crashMetric {
 			return r.metric(ctx, p, d, complete)
 		}

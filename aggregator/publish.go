@@ -9,6 +9,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/bound"
 	"github.com/slicemetry/slicemetry/aggregator/internal/ledger"
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 	"github.com/slicemetry/slicemetry/aggregator/internal/release"
 	"github.com/slicemetry/slicemetry/internal/period"
@@ -27,6 +28,9 @@ const (
 	Changed    Result = "changed"         // its definition is not the one that was released
 	Gone       Result = "gone"            // not released before the raw rows were dropped
 )
+
+// Results are all of them, the good ones first.
+var Results = []Result{Released, Stored, Withheld, Incomplete, Changed, Gone}
 
 // Outcome is the result of one metric of one period.
 type Outcome struct {
@@ -56,13 +60,13 @@ func ClosedPeriods(c Config) []period.Period {
 // it again, or twice at a time, is harmless. On an error the periods before it
 // are done.
 func Publish(ctx context.Context, conn Conn, c Config, periods ...period.Period) ([]Outcome, error) {
-	b, err := newBudget(c)
+	split, err := c.plan()
 	if err != nil {
 		return nil, err
 	}
 	run := rand.Text()
-	r := &publisher{conn: conn, config: c, budget: b, ledger: ledger.New(conn, run, c.now)}
-	var outcomes []Outcome
+	r := &publisher{conn: conn, config: c, plan: split, ledger: ledger.New(conn, run, c.now)}
+	outcomes := []Outcome{}
 	for _, p := range periods {
 		done, err := r.period(ctx, p)
 		outcomes = append(outcomes, done...)
@@ -77,7 +81,7 @@ func Publish(ctx context.Context, conn Conn, c Config, periods ...period.Period)
 type publisher struct {
 	conn   Conn
 	config Config
-	budget budget
+	plan   plan.Plan
 	ledger *ledger.Ledger
 }
 
@@ -90,13 +94,13 @@ func (r *publisher) period(ctx context.Context, p period.Period) ([]Outcome, err
 		return nil, err
 	}
 	var outcomes []Outcome
-	for i, d := range r.budget.designs {
+	for i, d := range r.plan.Designs {
 		result, err := r.metric(ctx, p, d, complete)
 		if err != nil {
 			return outcomes, fmt.Errorf("%s: %w", d.Metric.Name, err)
 		}
 		outcomes = append(outcomes, Outcome{p.String(), d.Metric.Name, result})
-		r.config.progress("%s  %2d of %d  %-34s %s", p, i+1, len(r.budget.designs), d.Metric.Name, result)
+		r.config.progress("%s  %2d of %d  %-34s %s", p, i+1, len(r.plan.Designs), d.Metric.Name, result)
 	}
 	return outcomes, nil
 }
@@ -145,7 +149,7 @@ func (r *publisher) metric(ctx context.Context, p period.Period, d release.Desig
 	if err != nil {
 		return "", err
 	}
-	return Released, publish.Write(ctx, r.conn, table, r.budget.promise.Delta)
+	return Released, publish.Write(ctx, r.conn, table, r.plan.Promise.Delta)
 }
 
 func resultOf(done publish.Release, d release.Design) Result {
@@ -167,7 +171,7 @@ func (r *publisher) gone(ctx context.Context, p period.Period) (bool, error) {
 func (r *publisher) charge(p period.Period, d release.Design) ledger.Charge {
 	return ledger.Charge{
 		Period: p, Metric: d.Metric.Name, Definition: d.Metric.Hash(), CatalogueVersion: catalog.Version,
-		BudgetMu2: r.budget.mu2, Mu2: d.Mu2(),
+		BudgetMu2: r.plan.Mu2, Mu2: d.Mu2(),
 		Sensitivity: d.Cells.Sensitivity, Sigma: d.Cells.Sigma, ClipSigma: d.Clip.Sigma,
 	}
 }

@@ -363,12 +363,12 @@ func TestOtherPlans(t *testing.T) {
 	if _, err := publishOne(ctx, conn, week, "first"); err != nil {
 		t.Fatal(err)
 	}
-	b, err := newBudget(testConfig())
+	split, err := testConfig().plan()
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(b.designs, func(d release.Design) bool { return d.Metric.Name == crashMetric })
-	d := b.designs[i]
+	i := slices.IndexFunc(split.Designs, func(d release.Design) bool { return d.Metric.Name == crashMetric })
+	d := split.Designs[i]
 	changed := *d.Metric
 	changed.Bounds.Keys--
 	d.Metric = &changed
@@ -376,7 +376,7 @@ func TestOtherPlans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &publisher{conn: conn, config: testConfig(), budget: b}
+	r := &publisher{conn: conn, config: testConfig(), plan: split}
 	if got, err := r.metric(ctx, week, d, complete); err != nil || got != Changed {
 		t.Errorf("another definition is %s, %v, want changed", got, err)
 	}

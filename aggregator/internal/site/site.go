@@ -1,0 +1,111 @@
+// Package site writes what is published as static pages for people: charts with
+// error bars, tables, downloads, the data dictionary and the privacy statement.
+//
+// It guarantees that the pages hold nothing but released statistics and public
+// facts, load nothing from anywhere else, run no script, and can be read on a
+// telephone and in the dark. A page that fails leaves the pages before it as
+// they were.
+//
+//	index.html             the latest week in a few charts, and all metrics
+//	metric/<name>.html     one metric: chart, table, weeks, how it was made
+//	data/<name>.csv .json  every released row of it
+//	dictionary.html        every field that may be collected, with its rule
+//	privacy.html           what is promised, and what is not
+//	style.css
+package site
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"os"
+	"path/filepath"
+
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
+	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
+	"github.com/slicemetry/slicemetry/schema/metrics"
+)
+
+// The permissions of a site: everybody may read it.
+const (
+	fileMode   = 0o644
+	folderMode = 0o755
+)
+
+//go:embed page/*.html page/style.css
+var files embed.FS
+
+// Table is everything that is released of one metric, in the order of periods.
+type Table struct {
+	Metric    *metrics.Metric
+	Rows      []publish.Statistic
+	Quantiles []publish.Quantile
+}
+
+// Content is what a site shows.
+type Content struct {
+	Plan     plan.Outlook
+	Releases []publish.Release
+	Tables   []Table // in the order of metrics' names
+}
+
+// Write writes the site into dir, which it makes where there is none.
+func Write(dir string, c Content) error {
+	w := &writer{dir: dir}
+	w.copy("style.css")
+	w.page("index.html", "index", newIndex(c))
+	w.page("privacy.html", "privacy", newPrivacy(c))
+	w.page("dictionary.html", "dictionary", newDictionary())
+	for _, t := range c.Tables {
+		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
+		w.file(filepath.Join("data", t.Metric.Name+".csv"), func() ([]byte, error) { return encodeCSV(t) })
+		w.file(filepath.Join("data", t.Metric.Name+".json"), func() ([]byte, error) { return encodeJSON(t) })
+	}
+	return errors.Join(w.problems...)
+}
+
+// writer writes files one by one and remembers what went wrong.
+type writer struct {
+	dir      string
+	problems []error
+}
+
+func (w *writer) copy(name string) {
+	w.file(name, func() ([]byte, error) { return files.ReadFile("page/" + name) })
+}
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"percentOf": func(share float64) float64 { return 100 * share },
+}).ParseFS(files, "page/*.html"))
+
+func (w *writer) page(name, page string, data any) {
+	w.file(name, func() ([]byte, error) {
+		var b bytes.Buffer
+		err := templates.ExecuteTemplate(&b, page, data)
+		return b.Bytes(), err
+	})
+}
+
+// file writes a file beside its place and moves it there, so that a reader sees
+// the old one or the new one, whole.
+func (w *writer) file(name string, content func() ([]byte, error)) {
+	if err := w.put(filepath.Join(w.dir, name), content); err != nil {
+		w.problems = append(w.problems, fmt.Errorf("site: %s: %w", name, err))
+	}
+}
+
+func (w *writer) put(path string, content func() ([]byte, error)) error {
+	text, err := content()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", text, fileMode); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}

@@ -1,0 +1,154 @@
+package aggregator
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/slicemetry/slicemetry/aggregator/internal/rawtest"
+	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
+	"github.com/slicemetry/slicemetry/schema/metrics"
+	"github.com/slicemetry/slicemetry/schema/migrations"
+	"github.com/slicemetry/slicemetry/schema/migrations/migrationtest"
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+// The pages of two weeks: every link leads somewhere, nothing is loaded from
+// elsewhere, no script runs, and the downloads hold every row.
+func TestSite(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn := dbtest.Connect(t, s, migrations.Aggregator)
+	rawtest.Insert(t, s, rawtest.Random(rand.New(rand.NewPCG(1, 1)), week, 200)...)
+	if _, err := Publish(ctx, conn, testConfig(), week.Previous(), week); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "www")
+	// An analyst's rights suffice, and writing again replaces what is there.
+	analyst := dbtest.Connect(t, s, migrations.Analyst)
+	for range 2 {
+		if err := Site(ctx, analyst, testConfig(), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages := readAll(t, dir)
+	checkPages(t, pages)
+	for _, m := range metrics.All() {
+		checkDownloads(t, pages, m)
+	}
+	for _, want := range []string{"2026-W46", "Installations by machine", "differentially private"} {
+		if !strings.Contains(pages["index.html"], want) {
+			t.Errorf("%q is not on the first page", want)
+		}
+	}
+	for _, f := range rules.Fields() {
+		if !strings.Contains(pages["dictionary.html"], `id="`+f.Path+`"`) {
+			t.Errorf("%s is not in the dictionary", f.Path)
+		}
+	}
+	for _, want := range []string{"52 weeks", "does not cover", "withdraw", "2.35"} {
+		if !strings.Contains(pages["privacy.html"], want) {
+			t.Errorf("%q is not in the privacy statement", want)
+		}
+	}
+}
+
+// Before anything is published the site says so.
+func TestSiteOfNothing(t *testing.T) {
+	t.Parallel()
+	s := migrationtest.Start(t)
+	dir := t.TempDir()
+	if err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), dir); err != nil {
+		t.Fatal(err)
+	}
+	pages := readAll(t, dir)
+	checkPages(t, pages)
+	if !strings.Contains(pages["index.html"], "Nothing is published yet") {
+		t.Error("the first page does not say that nothing is published")
+	}
+}
+
+func TestSiteCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	s := migrationtest.Start(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), filepath.Join(file, "www"))
+	if err == nil || !strings.Contains(err.Error(), "index.html") {
+		t.Errorf("got %v, want the page that could not be written", err)
+	}
+}
+
+func readAll(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	pages := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		relative, _ := filepath.Rel(dir, name)
+		pages[filepath.ToSlash(relative)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
+}
+
+var links = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
+
+func checkPages(t *testing.T, pages map[string]string) {
+	t.Helper()
+	for name, text := range pages {
+		if strings.HasSuffix(name, ".new") {
+			t.Errorf("%s was left behind", name)
+		}
+		if path.Ext(name) == ".css" && strings.Contains(text, "url(") {
+			t.Errorf("%s loads something", name)
+		}
+		if path.Ext(name) != ".html" {
+			continue
+		}
+		for _, forbidden := range []string{"<script", "javascript:", "http://", "https://", " style=", "ZgotmplZ", "NaN", "Inf%"} {
+			if strings.Contains(text, forbidden) {
+				t.Errorf("%s contains %q", name, forbidden)
+			}
+		}
+		for _, match := range links.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			to := path.Join(path.Dir(name), target)
+			if target == "" {
+				to = name
+			}
+			there, ok := pages[to]
+			if !ok || anchor != "" && !strings.Contains(there, `id="`+anchor+`"`) {
+				t.Errorf("%s links to %s, which is not there", name, match[1])
+			}
+		}
+	}
+}
+
+func checkDownloads(t *testing.T, pages map[string]string, m *metrics.Metric) {
+	t.Helper()
+	records, err := csv.NewReader(strings.NewReader(pages["data/"+m.Name+".csv"])).ReadAll()
+	if err != nil || len(records) != 1+2*m.Cells() {
+		t.Errorf("%s: %d lines of CSV, %v, want %d", m.Name, len(records), err, 1+2*m.Cells())
+	}
+	var decoded struct{ Rows []map[string]any }
+	if err := json.Unmarshal([]byte(pages["data/"+m.Name+".json"]), &decoded); err != nil || len(decoded.Rows) != 2*m.Cells() {
+		t.Errorf("%s: %d rows of JSON, %v, want %d", m.Name, len(decoded.Rows), err, 2*m.Cells())
+	}
+}
