@@ -1,0 +1,106 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/slicemetry/slicemetry/client/internal/spool"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+)
+
+// Client records and reports. All its methods are safe for concurrent use, and
+// a nil Client records nothing.
+type Client struct {
+	cfg   Config
+	spool *spool.Spool
+	queue queue
+	drops drops
+	on    atomic.Bool // whether Record does anything; kept in step with the decision
+
+	mu      sync.Mutex
+	closed  bool               // guarded by mu, as is all below
+	cancel  func()             // ends the goroutines; nil when there are none
+	drain   chan chan struct{} // asks the writer to empty the queue; nil likewise
+	running sync.WaitGroup     // the goroutines
+
+	sending sync.Mutex // one upload at a time
+	sent    sent
+}
+
+// Open prepares a client. Without the user's consent it touches nothing.
+func Open(cfg Config) (*Client, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("client: configuration: %w", err)
+	}
+	c := &Client{cfg: cfg, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
+	c.queue.init()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply()
+	return c, nil
+}
+
+// apply brings the goroutines in step with the decision in force. mu is held.
+func (c *Client) apply() {
+	granted := decide(&c.cfg).State == Granted && !c.closed
+	switch {
+	case granted && c.cancel == nil:
+		ctx, cancel := context.WithCancel(context.Background())
+		c.cancel, c.drain = cancel, make(chan chan struct{})
+		drain := c.drain
+		c.running.Go(func() { c.writeQueue(ctx, drain) })
+		c.running.Go(func() { c.uploadRegularly(ctx) })
+	case !granted && c.cancel != nil:
+		c.on.Store(false)
+		c.cancel()
+		c.running.Wait()
+		c.cancel, c.drain = nil, nil
+		c.queue.take()
+	}
+	c.on.Store(granted)
+}
+
+// Record queues one completed output. It may be called from any thread; it does
+// nothing without consent. The slice is not kept and not changed.
+func (c *Client) Record(s *telemetryv1.Slice) {
+	if c == nil || !c.on.Load() {
+		return
+	}
+	c.record(s)
+}
+
+// Count adds to the usage counters of the current batch.
+func (c *Client) Count(u *telemetryv1.UsageCounters) {
+	if c == nil || !c.on.Load() {
+		return
+	}
+	c.count(u)
+}
+
+// Close writes what is queued to the spool and ends the client's goroutines. It
+// returns within a moment whatever the network does; what was not sent is sent
+// by the next run.
+func (c *Client) Close() error {
+	if c == nil {
+		return nil
+	}
+	c.on.Store(false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.cancel != nil {
+		c.cancel()
+		c.running.Wait()
+		c.cancel, c.drain = nil, nil
+	}
+	if err := c.spool.Close(); err != nil {
+		return fmt.Errorf("client: close: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,566 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/client/clienttest"
+	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+// nothing is an environment without opt-outs: the tests run under CI too.
+func nothing(string) string { return "" }
+
+func config(dir, endpoint string) client.Config {
+	return client.Config{Dir: dir, Endpoint: endpoint, Plaintext: true, Getenv: nothing}
+}
+
+func open(t testing.TB, cfg client.Config) *client.Client {
+	t.Helper()
+	c, err := client.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func granted(t testing.TB, cfg client.Config) *client.Client {
+	t.Helper()
+	c := open(t, cfg)
+	if err := c.Grant(1); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// clock is a clock that stands still unless it is moved.
+type clock struct{ nanoseconds atomic.Int64 }
+
+func newClock(at time.Time) *clock {
+	c := &clock{}
+	c.nanoseconds.Store(at.UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time      { return time.Unix(0, c.nanoseconds.Load()) }
+func (c *clock) add(d time.Duration) { c.nanoseconds.Add(int64(d)) }
+
+// numbered is an event that can be told from others.
+func numbered(i int) *telemetryv1.Slice {
+	return &telemetryv1.Slice{Machine: "ultimaker_s5", VersionMajor: uint32(i / 100), VersionMinor: uint32(i % 100)}
+}
+
+// assertOnce checks that each of n numbered events was taken exactly once.
+func assertOnce(t *testing.T, r *clienttest.Recorder, n int) {
+	t.Helper()
+	seen := map[uint32]int{}
+	for _, s := range r.Slices() {
+		seen[100*s.VersionMajor+s.VersionMinor]++
+	}
+	for i := range n {
+		if seen[uint32(i)] != 1 {
+			t.Errorf("event %d was delivered %d times, want once", i, seen[uint32(i)])
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d different events, want %d", len(seen), n)
+	}
+}
+
+func TestRecordedIsDelivered(t *testing.T) {
+	r := clienttest.Start(t)
+	c := granted(t, config(t.TempDir(), r.Addr()))
+	for i := range 450 { // three batches
+		c.Record(numbered(i))
+	}
+	c.Count(&telemetryv1.UsageCounters{SlicesStarted: 2, SlicesFinished: 1})
+	c.Count(&telemetryv1.UsageCounters{SlicesStarted: 3, SlicesFailed: 1})
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 450)
+	started := uint32(0)
+	tokens := map[string]bool{}
+	for _, q := range r.Requests() {
+		started += q.Batch.GetCounters().GetSlicesStarted()
+		tokens[string(q.Batch.UnitToken)] = true
+		if q.Batch.Period != uint32(period.Of(time.Now())) || q.Batch.PolicyVersion != 1 {
+			t.Errorf("period %d, policy %d", q.Batch.Period, q.Batch.PolicyVersion)
+		}
+	}
+	if started != 5 || len(tokens) != 1 {
+		t.Errorf("%d runs started, %d tokens, want 5 and 1", started, len(tokens))
+	}
+	if s := c.Status(); s.Sent != 450 || s.SpoolBatches != 0 || s.Dropped != (client.Dropped{}) {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// What is not on the lists does not reach the disk, let alone the network.
+func TestCoarseOnDisk(t *testing.T) {
+	const marker = "alice's printer"
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	c := granted(t, config(dir, r.Addr()))
+	c.Record(&telemetryv1.Slice{Machine: marker, Application: marker, PrintTimeS: 7777,
+		Extruders: []*telemetryv1.Extruder{{MaterialType: marker, MaterialBrand: marker}}})
+	if _, err := c.Preview(); err != nil { // writes the queue to disk
+		t.Fatal(err)
+	}
+	filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		if bytes.Contains(data, []byte(marker)) {
+			t.Errorf("%s holds the marker", path)
+		}
+		return nil
+	})
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Slices() {
+		again := &telemetryv1.Slice{}
+		rules.Coarsen(again, s, nil)
+		if !proto.Equal(s, again) || s.Machine != "custom" || s.PrintTimeS == 7777 {
+			t.Errorf("%v was sent", s)
+		}
+	}
+}
+
+func TestWithoutConsentNothingHappens(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	connected := make(chan struct{})
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			conn.Close()
+			close(connected)
+		}
+	}()
+	grantedBefore := t.TempDir()
+	if err := granted(t, config(grantedBefore, listener.Addr().String())).Close(); err != nil {
+		t.Fatal(err)
+	}
+	env := func(name, value string) func(string) string {
+		return func(asked string) string {
+			if asked == name {
+				return value
+			}
+			return ""
+		}
+	}
+	tests := []struct {
+		name   string
+		dir    string
+		change func(*client.Config)
+		state  client.State
+		rule   string
+	}{
+		{"fresh", t.TempDir(), func(*client.Config) {}, client.Unknown, "no decision yet"},
+		{"do not track", grantedBefore, func(c *client.Config) { c.Getenv = env("DO_NOT_TRACK", "1") }, client.Refused, "environment: DO_NOT_TRACK"},
+		{"switched off", grantedBefore, func(c *client.Config) { c.Getenv = env("SLICEMETRY", "off") }, client.Refused, "environment: SLICEMETRY"},
+		{"CI", grantedBefore, func(c *client.Config) { c.Getenv = env("CI", "true") }, client.Refused, "environment: CI"},
+		{"newer policy", grantedBefore, func(c *client.Config) { c.PolicyVersion = 2 }, client.Unknown, "policy version 2 has not been agreed to"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := config(tt.dir, listener.Addr().String())
+			cfg.UploadInterval = time.Nanosecond
+			tt.change(&cfg)
+			files, goroutines := tree(t, tt.dir), runtime.NumGoroutine()
+			c := open(t, cfg)
+			for i := range 100 {
+				c.Record(numbered(i))
+				c.Count(&telemetryv1.UsageCounters{SlicesStarted: 1})
+			}
+			if got := c.Consent(); got.State != tt.state || got.Rule != tt.rule {
+				t.Errorf("%s by %q, want %s by %q", got.State, got.Rule, tt.state, tt.rule)
+			}
+			if err := c.Flush(t.Context()); !errors.Is(err, client.ErrNoConsent) {
+				t.Errorf("Flush() = %v, want ErrNoConsent", err)
+			}
+			if n := runtime.NumGoroutine(); n > goroutines {
+				t.Errorf("%d goroutines were started", n-goroutines)
+			}
+			if now := tree(t, tt.dir); now != files {
+				t.Errorf("files were %s, are %s", files, now)
+			}
+		})
+	}
+	select {
+	case <-connected:
+		t.Error("somebody connected")
+	default:
+	}
+}
+
+// tree lists the files of a folder with their contents' hashes, in effect.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s %q\n", path, data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// A record that cannot be understood is a refusal.
+func TestUnreadableConsentIsRefusal(t *testing.T) {
+	for _, record := range []string{
+		"", "{", "null", `{"format":2,"state":"granted","policy_version":1,"date":"2026-11-23"}`,
+		`{"format":1,"state":"maybe","policy_version":1,"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"date":"yesterday"}`,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "consent.json"), []byte(record), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(t, config(dir, "127.0.0.1:1")).Consent(); got.State != client.Refused {
+			t.Errorf("%q is %s, want refused", record, got.State)
+		}
+	}
+}
+
+func TestRefusalRemovesEverything(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	r.Script(clienttest.Answer{Code: codes.Unavailable})
+	c := granted(t, config(dir, r.Addr()))
+	for i := range 300 {
+		c.Record(numbered(i))
+	}
+	var retry *client.RetryError
+	if err := c.Flush(t.Context()); !errors.As(err, &retry) {
+		t.Fatalf("Flush() = %v, want a RetryError", err)
+	}
+	c.Record(numbered(300)) // still in memory
+	if err := c.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(tree(t, dir)) {
+		path, content, _ := strings.Cut(line, " ")
+		if name := filepath.Base(path); name != "consent.json" && content != "\"\"\n" {
+			t.Errorf("%s is left", line)
+		}
+	}
+	c.Record(numbered(301))
+	if err := c.Flush(t.Context()); !errors.Is(err, client.ErrNoConsent) {
+		t.Errorf("Flush() = %v, want ErrNoConsent", err)
+	}
+	// Agreeing again does not bring anything back, and uses another number.
+	before := r.Requests()[0].Batch.UnitToken
+	if err := c.Grant(1); err != nil {
+		t.Fatal(err)
+	}
+	c.Record(numbered(0))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 1)
+	if requests := r.Requests(); bytes.Equal(requests[len(requests)-1].Batch.UnitToken, before) {
+		t.Error("the token outlived the refusal")
+	}
+}
+
+// Each week has a number of its own.
+func TestPeriodsDoNotShareTokens(t *testing.T) {
+	r := clienttest.Start(t)
+	clock := newClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
+	cfg := config(t.TempDir(), r.Addr())
+	cfg.Now = clock.now
+	c := granted(t, cfg)
+	for range 3 {
+		c.Record(numbered(1))
+		if _, err := c.Preview(); err != nil { // the writer reads the clock's week from the event
+			t.Fatal(err)
+		}
+		clock.add(7 * 24 * time.Hour)
+	}
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tokens := map[string]uint32{}
+	for _, q := range r.Requests() {
+		tokens[string(q.Batch.UnitToken)] = q.Batch.Period
+	}
+	if len(tokens) != 3 {
+		t.Errorf("%d tokens for 3 weeks", len(tokens))
+	}
+}
+
+// What Preview shows is what goes out.
+func TestPreviewIsTheWire(t *testing.T) {
+	r := clienttest.Start(t)
+	c := granted(t, config(t.TempDir(), r.Addr()))
+	for i := range 333 {
+		c.Record(numbered(i))
+	}
+	c.Count(&telemetryv1.UsageCounters{SlicesCancelled: 4})
+	preview, err := c.Preview()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	requests := r.Requests()
+	if len(preview) != len(requests) || len(preview) != 2 {
+		t.Fatalf("previewed %d requests, sent %d, want 2", len(preview), len(requests))
+	}
+	for i := range preview {
+		wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(requests[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(wire, preview[i].Octets) || !proto.Equal(requests[i], preview[i].Message) {
+			t.Errorf("request %d differs from its preview", i)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	tests := []struct {
+		answer      clienttest.Answer
+		kept        bool
+		quarantined int
+	}{
+		{clienttest.Answer{Code: codes.Unavailable}, true, 0},
+		{clienttest.Answer{Code: codes.ResourceExhausted, RetryAfter: time.Hour}, true, 0},
+		{clienttest.Answer{Code: codes.Internal}, true, 0},
+		{clienttest.Answer{Code: codes.Unimplemented}, true, 0},
+		{clienttest.Answer{Code: codes.PermissionDenied}, true, 0},
+		{clienttest.Answer{Lose: true}, true, 0},
+		{clienttest.Answer{Code: codes.InvalidArgument}, false, 1},
+		{clienttest.Answer{Code: codes.FailedPrecondition}, false, 1},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.answer), func(t *testing.T) {
+			r := clienttest.Start(t)
+			r.Script(tt.answer)
+			clock := newClock(time.Now())
+			cfg := config(t.TempDir(), r.Addr())
+			cfg.Now = clock.now
+			c := granted(t, cfg)
+			c.Record(numbered(0))
+			err := c.Flush(t.Context())
+			var retry *client.RetryError
+			if errors.As(err, &retry) != tt.kept || !tt.kept && err != nil {
+				t.Errorf("Flush() = %v, want kept %t", err, tt.kept)
+			}
+			if s := c.Status(); (s.SpoolBatches == 1) != tt.kept || s.Quarantined != tt.quarantined || s.Dropped.Refused != tt.quarantined {
+				t.Errorf("status %+v", s)
+			}
+			if !tt.kept {
+				return
+			}
+			if tt.answer.RetryAfter > 0 { // honoured in full, even by Flush
+				clock.add(tt.answer.RetryAfter - time.Second)
+				if err := c.Flush(t.Context()); !errors.As(err, &retry) || len(r.Requests()) != 1 {
+					t.Errorf("a second early: %v after %d requests", err, len(r.Requests()))
+				}
+				clock.add(time.Second)
+			}
+			if err := c.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			assertOnce(t, r, 1)
+		})
+	}
+}
+
+// Whatever the network does, Close is prompt and nothing is lost.
+func TestCloseIsPrompt(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	r := clienttest.Start(t)
+	for name, endpoint := range map[string]string{"silent": silent.Addr().String(), "absent": "127.0.0.1:1", "hanging": r.Addr()} {
+		t.Run(name, func(t *testing.T) {
+			r.Script(clienttest.Answer{Hang: true})
+			dir := t.TempDir()
+			c := granted(t, config(dir, endpoint))
+			for i := range 1000 {
+				c.Record(numbered(i))
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			flushed := make(chan error)
+			go func() { flushed <- c.Flush(ctx) }()
+			cancel()
+			<-flushed
+			before := runtime.NumGoroutine()
+			start := time.Now()
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > 5*time.Second { // the bench has the real bound
+				t.Errorf("Close took %s", took)
+			}
+			if n := runtime.NumGoroutine(); n >= before {
+				t.Errorf("%d goroutines before Close, %d after", before, n)
+			}
+			r.Script()
+			if err := os.Remove(filepath.Join(dir, "schedule.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if err := granted(t, config(dir, r.Addr())).Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, cfg := range []client.Config{{}, {Endpoint: "nowhere"}, {Endpoint: "collector.example.org:443", Plaintext: true}} {
+		if c, err := client.Open(cfg); err == nil {
+			c.Close()
+			t.Errorf("%+v is accepted", cfg)
+		}
+	}
+}
+
+// A host may call anything at any time: on a nil client, with nil events, after
+// Close.
+func TestHostsMistakesAreHarmless(t *testing.T) {
+	var none *client.Client
+	none.Record(numbered(0))
+	none.Count(&telemetryv1.UsageCounters{})
+	if err := none.Close(); err != nil {
+		t.Error(err)
+	}
+	c := granted(t, config(t.TempDir(), "127.0.0.1:1"))
+	c.Record(nil)
+	c.Count(nil)
+	c.Record(&telemetryv1.Slice{Extruders: []*telemetryv1.Extruder{nil}})
+	if s := c.Status(); s.Dropped.Nil != 2 || s.Dropped.Defect != 0 {
+		t.Errorf("status %+v", s)
+	}
+	c.Close()
+	c.Record(numbered(0))
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The disk refuses: the host hears nothing, the status does, and it works again.
+func TestUnwritableFolder(t *testing.T) {
+	if os.Geteuid() == 0 {
+		testFolderIsAFile(t) // root may write anywhere, but not below a file
+		return
+	}
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	c := granted(t, config(dir, r.Addr()))
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	c.Record(numbered(0))
+	if _, err := c.Preview(); err == nil {
+		t.Error("Preview() of an unwritable folder works")
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	assertRecovers(t, c, r)
+}
+
+func testFolderIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	c := granted(t, config(dir, r.Addr()))
+	obstacle := filepath.Join(dir, "spool")
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Record(numbered(0))
+	if _, err := c.Preview(); err == nil {
+		t.Error("Preview() of an unwritable folder works")
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	assertRecovers(t, c, r)
+}
+
+func assertRecovers(t *testing.T, c *client.Client, r *clienttest.Recorder) {
+	t.Helper()
+	if s := c.Status(); s.Dropped.Disk != 1 {
+		t.Errorf("%d events dropped for the disk, want 1", s.Dropped.Disk)
+	}
+	c.Record(numbered(0))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 1)
+}
+
+// The allocation budget of the host's thread.
+func TestRecordDoesNotAllocateMuch(t *testing.T) {
+	off := open(t, config(t.TempDir(), "127.0.0.1:1"))
+	s := numbered(1)
+	if n := testing.AllocsPerRun(1000, func() { off.Record(s) }); n != 0 {
+		t.Errorf("without consent %g allocations, want 0", n)
+	}
+	on := granted(t, config(t.TempDir(), "127.0.0.1:1"))
+	if n := testing.AllocsPerRun(500, func() { on.Record(s) }); n > 2 {
+		t.Errorf("%g allocations, want at most 2", n)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	s := numbered(1)
+	s.Extruders = []*telemetryv1.Extruder{{MaterialType: "PLA", MaterialBrand: "Generic", UsedMg: 12_000, UsedMm: 4000, NozzleUm: 400}}
+	b.Run("off", func(b *testing.B) {
+		c := open(b, config(b.TempDir(), "127.0.0.1:1"))
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Record(s)
+		}
+	})
+	b.Run("on", func(b *testing.B) {
+		c := granted(b, config(b.TempDir(), "127.0.0.1:1"))
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Record(s)
+		}
+	})
+}

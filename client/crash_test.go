@@ -1,0 +1,162 @@
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/client/clienttest"
+)
+
+// This binary is also the process that records and is killed. Its orders come by
+// environment: what to do, the folder, the endpoint, the first event and how many.
+const orderVariable = "SLICEMETRY_TEST_ORDER"
+
+func TestMain(m *testing.M) {
+	if order := os.Getenv(orderVariable); order != "" {
+		os.Exit(child(order))
+	}
+	os.Exit(m.Run())
+}
+
+func child(order string) int {
+	first, _ := strconv.Atoi(os.Args[3])
+	n, _ := strconv.Atoi(os.Args[4])
+	c, err := client.Open(config(os.Args[1], os.Args[2]))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for i := range n {
+		c.Record(numbered(first + i))
+		if order == "upload" && i%50 == 49 {
+			_ = c.Flush(context.Background()) // busy or not, what counts is what arrives
+		}
+	}
+	fmt.Println("recorded")
+	if order == "die" {
+		time.Sleep(time.Hour) // until it is killed
+	}
+	if err := c.Close(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+func start(t *testing.T, order, dir, endpoint string, first, n int) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], dir, endpoint, strconv.Itoa(first), strconv.Itoa(n))
+	cmd.Env = append(os.Environ(), orderVariable+"="+order)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewReader(out)
+}
+
+// An event whose Record returned 50 ms before a kill -9 is delivered, once.
+func TestKilledHostLosesNothing(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	granted(t, config(dir, r.Addr()))
+	const n = 990
+	cmd, out := start(t, "die", dir, "127.0.0.1:1", 0, n)
+	if line, err := out.ReadString('\n'); err != nil || line != "recorded\n" {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+	time.Sleep(50 * time.Millisecond) // the guarantee's own number
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed: always an error
+	if err := granted(t, config(dir, r.Addr())).Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, n)
+}
+
+// Four processes record into one spool and two of them send from it.
+func TestSeveralProcessesShareASpool(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	last := granted(t, config(dir, r.Addr()))
+	var hosts []*exec.Cmd
+	for i, order := range []string{"upload", "record", "upload", "record"} {
+		cmd, _ := start(t, order, dir, r.Addr(), 300*i, 300)
+		hosts = append(hosts, cmd)
+	}
+	for _, cmd := range hosts {
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := last.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 1200)
+}
+
+// A disk that is full costs the event that did not fit, and nothing else.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	granted(t, config(dir, r.Addr()))
+	// In a process of its own: the limit holds for all files that it writes.
+	cmd := exec.Command("sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\"", os.Args[0], dir, "127.0.0.1:1", "0", "900")
+	cmd.Env = append(os.Environ(), orderVariable+"=full")
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "recorded\n" {
+		t.Fatalf("the host says %q, %v", out, err)
+	}
+	if err := granted(t, config(dir, r.Addr())).Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[uint32]int{}
+	for _, s := range r.Slices() {
+		seen[100*s.VersionMajor+s.VersionMinor]++
+	}
+	for i, n := range seen {
+		if n != 1 {
+			t.Errorf("event %d arrived %d times", i, n)
+		}
+	}
+	if len(seen) < 700 {
+		t.Errorf("%d of 900 events arrived; each full segment may cost one", len(seen))
+	}
+}
+
+// Two clients of one process: the second hears that the first is sending.
+func TestLeaseIsExclusive(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	r.Script(clienttest.Answer{Hang: true})
+	a, b := granted(t, config(dir, r.Addr())), granted(t, config(dir, r.Addr()))
+	a.Record(numbered(0))
+	ctx, cancel := context.WithCancel(t.Context())
+	flushed := make(chan error)
+	go func() { flushed <- a.Flush(ctx) }()
+	for len(r.Requests()) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := b.Flush(t.Context()); !errors.Is(err, client.ErrBusy) {
+		t.Errorf("Flush() = %v, want ErrBusy", err)
+	}
+	cancel()
+	<-flushed
+	if err := b.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 1)
+}

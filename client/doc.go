@@ -1,0 +1,28 @@
+// Package client records what a slicer does and reports it, when its user agreed.
+//
+// It guarantees to the host:
+//
+//   - Record and Count never block on disk or network, never panic and never
+//     fail; what they drop they count.
+//   - Before the user agrees there is no file, no socket, no DNS look-up and no
+//     goroutine, and nothing recorded before is ever sent.
+//   - What was recorded 50 ms before the process is killed is sent once, later.
+//   - Close returns within a moment, whatever the network does.
+//
+// And to the user: what leaves the device is what Preview shows, octet for
+// octet; Refuse removes everything that was kept before it returns.
+//
+// Embedding it takes four calls:
+//
+//	telemetry, err := client.Open(client.Config{Endpoint: "telemetry.example.org:443"})
+//	...                        // once, after the user said yes:
+//	err = telemetry.Grant(1)
+//	...                        // after each output that was written:
+//	telemetry.Record(&telemetryv1.Slice{Machine: "ultimaker_s5", LayerHeightUm: 200})
+//	...                        // at exit:
+//	telemetry.Close()
+//
+// Record makes the event coarse (schema/rules) on the caller's thread, which
+// takes a microsecond, and queues it; a goroutine appends it to the spool on
+// disk; another uploads about once a day.
+package client

@@ -1,0 +1,35 @@
+// Package spool keeps what was recorded on disk until it is acknowledged.
+//
+// It guarantees that a record whose Append returned nil survives the death of
+// the process; that damage costs at most the damaged segment's rest and is
+// counted; that several processes can record into one folder and one at a time
+// can send from it; that the folder never holds more than its cap; and that
+// Purge leaves nothing behind. It does not guarantee survival of a power cut:
+// that would cost a sync for each record.
+//
+// A segment is a batch. Its header fixes everything that a repetition must
+// repeat, and nothing is appended once it is sealed:
+//
+//	0        4        8        12       16                32       36
+//	+--------+--------+--------+--------+-----------------+--------+---
+//	| "SMS1" | period | policy |   0    |    batch id     | crc32c | frames ...
+//	+--------+--------+--------+--------+-----------------+--------+---
+//
+//	frame:   | length | crc32c | kind | payload |     length counts kind and payload
+//	             4        4       1
+//
+// Numbers are little endian; checksums are CRC-32C (Castagnoli). A segment ends
+// at the first frame that is cut off or does not match its checksum.
+//
+// The folder (0700, files 0600):
+//
+//	<process>.lock             held by a living process (kernel lock)
+//	<process>-<n>.open         the segment that it appends to
+//	<batch id>.batch           a sealed segment, waiting to be sent
+//	<batch id>.bad             one that the collector will never take
+//	<week>.token               the random number of this installation and week
+//	upload.lock                held by the process that sends
+//
+// Writes go through write(2). A mapped file would raise SIGBUS in the host when
+// the disk is full.
+package spool

@@ -1,0 +1,253 @@
+package spool
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/gofrs/flock"
+
+	"github.com/slicemetry/slicemetry/internal/period"
+)
+
+// Limits of a spool.
+const (
+	// MaxBytes is the cap on everything in the folder: months of a busy user.
+	MaxBytes = 2 << 20
+	// MaxRecords and maxSegment end a segment: a batch that the collector takes.
+	MaxRecords = 200
+	maxSegment = 64 << 10
+	// maxBad is how many refused batches are kept for the user to look at.
+	maxBad = 4
+)
+
+const (
+	openSuffix  = ".open"
+	batchSuffix = ".batch"
+	badSuffix   = ".bad"
+	lockSuffix  = ".lock"
+	tokenSuffix = ".token"
+	uploadLock  = "upload.lock"
+)
+
+// The errors that Append tells apart.
+var (
+	// ErrFull says that the cap is reached and nothing older could make room.
+	ErrFull = errors.New("spool: full")
+	// ErrTooLarge says that a record alone exceeds what a segment holds.
+	ErrTooLarge = errors.New("spool: record too large")
+	// ErrClosed says that the spool was closed.
+	ErrClosed = errors.New("spool: closed")
+)
+
+// Lost counts records that will never be sent, by cause.
+type Lost struct {
+	Capped  int // dropped, oldest first, to stay below the cap
+	Expired int // not sent within 30 days of their week
+	Damaged int // files with a damaged part
+	Refused int // records in batches that the collector will never take
+}
+
+// Spool is one process's access to a folder.
+type Spool struct {
+	dir     string
+	process string
+	now     func() time.Time
+
+	mu      sync.Mutex
+	lock    *flock.Flock // guarded by mu, as is all below; nil until the first Append
+	active  *os.File
+	header  Header
+	records int
+	bytes   int64
+	number  int
+	buffer  []byte
+	lost    Lost
+	closed  bool
+}
+
+// Open returns a spool in the folder. It touches nothing: the first Append makes
+// the folder. now is time.Now outside of tests.
+func Open(dir string, now func() time.Time) *Spool {
+	return &Spool{dir: dir, process: rand.Text(), now: now}
+}
+
+// Append stores a record with one write. When it returns nil the record survives
+// the process.
+func (s *Spool) Append(p period.Period, policy uint32, kind Kind, payload []byte) error {
+	if len(payload) > maxPayload/2 {
+		return ErrTooLarge
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if s.active != nil && (s.header.Period != uint32(p) || s.header.Policy != policy ||
+		s.records >= MaxRecords || s.bytes+int64(frameBytes+1+len(payload)) > maxSegment) {
+		if err := s.seal(); err != nil {
+			return err
+		}
+	}
+	if s.active == nil {
+		if err := s.begin(newHeader(uint32(p), policy)); err != nil {
+			return err
+		}
+	}
+	s.buffer = appendFrame(s.buffer[:0], kind, payload)
+	if _, err := s.active.Write(s.buffer); err != nil {
+		// A part of the frame may be there. The segment ends before it, and a new
+		// one is tried with the next record, when there may be space again.
+		return errors.Join(fmt.Errorf("spool: append: %w", err), s.abandon())
+	}
+	s.records++
+	s.bytes += int64(len(s.buffer))
+	return nil
+}
+
+// begin makes room, and starts a segment.
+func (s *Spool) begin(h Header) error {
+	if err := s.register(); err != nil {
+		return err
+	}
+	if err := s.makeRoom(); err != nil {
+		return err
+	}
+	s.number++
+	path := filepath.Join(s.dir, fmt.Sprintf("%s-%d%s", s.process, s.number, openSuffix))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("spool: begin: %w", err)
+	}
+	if _, err := f.Write(h.encode()); err != nil {
+		return errors.Join(fmt.Errorf("spool: begin: %w", err), f.Close(), os.Remove(path))
+	}
+	s.active, s.header, s.records, s.bytes = f, h, 0, headerBytes
+	return nil
+}
+
+// register makes the folder and takes this process's lock, by which others know
+// that it lives.
+func (s *Spool) register() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if s.lock != nil {
+		return nil
+	}
+	lock := flock.New(filepath.Join(s.dir, s.process+lockSuffix), flock.SetPermissions(0o600))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return fmt.Errorf("spool: lock: %w", errors.Join(err, errHeld(ok)))
+	}
+	s.lock = lock
+	return nil
+}
+
+func errHeld(ok bool) error {
+	if ok {
+		return nil
+	}
+	return errors.New("held by another")
+}
+
+// Seal ends this process's segment, so that it can be sent.
+func (s *Spool) Seal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seal()
+}
+
+func (s *Spool) seal() error {
+	if s.active == nil {
+		return nil
+	}
+	path := s.active.Name()
+	err := s.active.Close() // before the rename: Windows does not move an open file
+	s.active = nil
+	if s.records == 0 {
+		return errors.Join(err, os.Remove(path))
+	}
+	if err := errors.Join(err, os.Rename(path, s.batchPath(s.header))); err != nil {
+		return fmt.Errorf("spool: seal: %w", err)
+	}
+	return nil
+}
+
+// abandon ends a segment that a write failed on, keeping its good records.
+func (s *Spool) abandon() error {
+	_ = s.active.Truncate(s.bytes) // decode stops at the broken frame anyhow
+	return s.seal()
+}
+
+func (s *Spool) batchPath(h Header) string {
+	return filepath.Join(s.dir, hex.EncodeToString(h.BatchID[:])+batchSuffix)
+}
+
+// Close seals what is open and gives up this process's lock.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.seal()
+	s.closed = true
+	if s.lock != nil {
+		err = errors.Join(err, os.Remove(s.lock.Path()), s.lock.Unlock())
+		s.lock = nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // purged by another process
+	}
+	return err
+}
+
+// Lost returns what this process saw lost.
+func (s *Spool) Lost() Lost {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
+}
+
+// Purge removes everything that was recorded, durably, before it returns. What
+// another process appends afterwards is its own matter: it asks for consent too.
+func (s *Spool) Purge() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active != nil {
+		s.active.Close()
+		s.active = nil
+	}
+	var problems []error
+	for _, pattern := range []string{"*" + openSuffix, "*" + batchSuffix, "*" + badSuffix, "*" + tokenSuffix, "new-*"} {
+		paths, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		problems = append(problems, err)
+		for _, path := range paths {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				problems = append(problems, err)
+			}
+		}
+	}
+	problems = append(problems, syncDir(s.dir))
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("spool: purge: %w", err)
+	}
+	return nil
+}
+
+// syncDir makes removals and renames in a folder durable, where the system can.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_ = d.Sync() // not every system can sync a folder
+	return d.Close()
+}

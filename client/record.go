@@ -1,0 +1,174 @@
+package client
+
+import (
+	"context"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/slicemetry/slicemetry/client/internal/spool"
+	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/rules"
+)
+
+const (
+	// maxQueued bounds the memory between the host's threads and the disk: about
+	// 4,000 full events, which the writer stores in some 10 ms.
+	maxQueued = 1 << 20
+	// maxPerPeriod is how many outputs of one week are kept. It bounds what one
+	// installation contributes before the aggregator does; nobody prints more.
+	maxPerPeriod = 1000
+)
+
+// record makes an event coarse and queues it, on the host's thread.
+func (c *Client) record(s *telemetryv1.Slice) {
+	defer c.survive()
+	if s == nil {
+		c.drops.add(dropNil, 1)
+		return
+	}
+	coarse := slices.Get().(*telemetryv1.Slice)
+	defer slices.Put(coarse)
+	rules.Coarsen(coarse, s, nil)
+	c.queue.add(&c.drops, spool.KindSlice, period.Of(c.cfg.Now()), coarse)
+}
+
+func (c *Client) count(u *telemetryv1.UsageCounters) {
+	defer c.survive()
+	if u == nil {
+		c.drops.add(dropNil, 1)
+		return
+	}
+	coarse := &telemetryv1.UsageCounters{}
+	rules.CoarsenCounters(coarse, u, nil)
+	c.queue.add(&c.drops, spool.KindCounters, period.Of(c.cfg.Now()), coarse)
+}
+
+// survive keeps a defect of ours from ending the host.
+func (c *Client) survive() {
+	if recover() != nil {
+		c.drops.add(dropPanic, 1)
+	}
+}
+
+// slices are used again, so that recording does not allocate.
+var slices = sync.Pool{New: func() any { return new(telemetryv1.Slice) }}
+
+// queue holds encoded records on their way to the disk.
+type queue struct {
+	ready chan struct{} // holds one signal: there is something
+
+	mu      sync.Mutex
+	octets  []byte  // guarded by mu: the records, one after another
+	entries []entry // guarded by mu: where each ends
+}
+
+// entry is one record in a queue.
+type entry struct {
+	end    int
+	period period.Period
+	kind   spool.Kind
+}
+
+func (q *queue) init() { q.ready = make(chan struct{}, 1) }
+
+// add encodes a message at the queue's end.
+func (q *queue) add(d *drops, kind spool.Kind, p period.Period, m proto.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.octets) >= maxQueued {
+		d.add(dropQueueFull, 1)
+		return
+	}
+	octets, err := proto.MarshalOptions{}.MarshalAppend(q.octets, m)
+	if err != nil { // a text that is not UTF-8 would do it; the catalogue has none
+		d.add(dropPanic, 1)
+		return
+	}
+	q.octets = octets
+	q.entries = append(q.entries, entry{len(octets), p, kind})
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the queue.
+func (q *queue) take() (octets []byte, entries []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	octets, entries = q.octets, q.entries
+	q.octets, q.entries = nil, nil
+	return octets, entries
+}
+
+// writeQueue moves the queue to the spool until ctx ends, and then once more.
+func (c *Client) writeQueue(ctx context.Context, drain <-chan chan struct{}) {
+	w := writer{client: c, recorded: map[period.Period]int{}}
+	for {
+		select {
+		case <-c.queue.ready:
+			w.write()
+		case drained := <-drain:
+			w.write()
+			close(drained)
+		case <-ctx.Done():
+			w.write()
+			return
+		}
+	}
+}
+
+// drainQueue returns when all that was recorded before is in the spool.
+func (c *Client) drainQueue(ctx context.Context) error {
+	// With the lock held the writer cannot end meanwhile.
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drain == nil {
+		return nil // no writer, so nothing is queued
+	}
+	drained := make(chan struct{})
+	select {
+	case c.drain <- drained:
+		<-drained
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writer is the one goroutine that appends.
+type writer struct {
+	client   *Client
+	recorded map[period.Period]int // slices, by week
+}
+
+func (w *writer) write() {
+	octets, entries := w.client.queue.take()
+	// Another process may have noted a refusal meanwhile.
+	consent := decide(&w.client.cfg)
+	if consent.State != Granted {
+		w.client.on.Store(false)
+		return
+	}
+	start := 0
+	for _, e := range entries {
+		w.append(consent.PolicyVersion, e, octets[start:e.end])
+		start = e.end
+	}
+}
+
+func (w *writer) append(policy uint32, e entry, payload []byte) {
+	if e.kind == spool.KindSlice {
+		if w.recorded[e.period] >= maxPerPeriod {
+			w.client.drops.add(dropTooMany, 1)
+			return
+		}
+		w.recorded[e.period]++
+	}
+	if err := w.client.spool.Append(e.period, policy, e.kind, payload); err != nil {
+		w.client.drops.add(dropDisk, 1)
+		w.client.cfg.Logger.Warn("event not kept", "error", err)
+	}
+}

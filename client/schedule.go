@@ -1,0 +1,92 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// schedule is when to send next. It outlives the process, so that restarting a
+// slicer does not make it send more often.
+type schedule struct {
+	Next      time.Time `json:"next"`
+	NotBefore time.Time `json:"not_before,omitzero"` // a collector asked for it
+	Failures  int       `json:"failures"`            // in a row
+}
+
+const (
+	scheduleFile = "schedule.json"
+	firstBackoff = time.Minute
+	lastBackoff  = 24 * time.Hour
+	// longestWait bounds what a collector can ask for.
+	longestWait = 7 * 24 * time.Hour
+	// quietStart: nothing is sent in the first minutes of a slicer's life, when it
+	// has better things to do and the time would tell when it was started.
+	quietStart = 5 * time.Minute
+)
+
+func (c *Client) schedulePath() string { return filepath.Join(c.cfg.Dir, scheduleFile) }
+
+// loadSchedule reads the schedule; the zero value where there is none.
+func (c *Client) loadSchedule() schedule {
+	var s schedule
+	data, err := os.ReadFile(c.schedulePath())
+	if err != nil || json.Unmarshal(data, &s) != nil {
+		return schedule{}
+	}
+	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval)); s.Next.After(latest) {
+		return schedule{} // the clock was wrong when it was written
+	}
+	return s
+}
+
+func (c *Client) saveSchedule(s schedule) {
+	data, err := json.Marshal(s)
+	if err == nil {
+		err = replaceFile(c.schedulePath(), data)
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("schedule not kept", "error", err)
+	}
+}
+
+func (c *Client) removeSchedule() error {
+	if err := os.Remove(c.schedulePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// afterSuccess is the next time: a random one, so that installations spread
+// evenly and the time says nothing of when a slicer is used.
+func (c *Client) afterSuccess() schedule {
+	return schedule{Next: c.cfg.Now().Add(c.cfg.UploadInterval + random(c.cfg.UploadInterval/2))}
+}
+
+// afterFailure backs off with full jitter (Brooker, "Exponential Backoff And
+// Jitter", 2015), and no earlier than the collector asked.
+func (c *Client) afterFailure(s schedule, asked time.Duration) schedule {
+	ceiling := lastBackoff
+	if s.Failures < 12 { // 2^12 minutes exceed the last one
+		ceiling = min(lastBackoff, firstBackoff<<s.Failures)
+	}
+	asked = min(asked, longestWait)
+	now := c.cfg.Now()
+	next := schedule{Next: now.Add(max(random(ceiling), asked)), Failures: s.Failures + 1}
+	if asked > 0 {
+		next.NotBefore = now.Add(asked)
+	}
+	return next
+}
+
+// random draws from [0, d).
+func random(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
+}

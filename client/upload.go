@@ -1,0 +1,207 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/slicemetry/slicemetry/client/internal/spool"
+	"github.com/slicemetry/slicemetry/internal/period"
+	"github.com/slicemetry/slicemetry/internal/zstdcodec"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+)
+
+const (
+	// callTimeout is longer than a collector tries to store a batch (8 s).
+	callTimeout = 15 * time.Second
+	// userAgent is the same for everybody: the default names versions.
+	userAgent = "slicemetry"
+)
+
+// The errors that Flush tells apart. In each case everything is kept.
+var (
+	// ErrNoConsent says that the user has not agreed.
+	ErrNoConsent = errors.New("client: no consent")
+	// ErrBusy says that another process is sending.
+	ErrBusy = spool.ErrBusy
+)
+
+// RetryError says that a collector cannot take anything now, and when to come
+// back.
+type RetryError struct {
+	Code  string // gRPC's name of the reason
+	After time.Duration
+}
+
+// Error implements error.
+func (e *RetryError) Error() string {
+	return fmt.Sprintf("client: the collector answers %s; everything is kept, next attempt in %s", e.Code, e.After.Round(time.Second))
+}
+
+// Flush writes what is queued to the spool and sends the spool now, whatever the
+// schedule says, but not before a time that the collector asked for. On an error
+// everything that was not acknowledged is kept.
+func (c *Client) Flush(ctx context.Context) error {
+	if decide(&c.cfg).State != Granted {
+		return ErrNoConsent
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	if err := c.drainQueue(ctx); err != nil {
+		return err
+	}
+	if wait := c.loadSchedule().NotBefore.Sub(c.cfg.Now()); wait > 0 {
+		return &RetryError{Code: codes.Unavailable.String(), After: wait}
+	}
+	return c.upload(ctx)
+}
+
+// upload sends every sealed batch over one connection. sending is held.
+func (c *Client) upload(ctx context.Context) error {
+	lease, err := c.spool.Lease()
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	batches := lease.Batches()
+	if len(batches) == 0 {
+		return nil
+	}
+	conn, err := c.dial()
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	defer conn.Close()
+	for _, b := range batches {
+		if err := c.send(ctx, conn, lease, b); err != nil {
+			return err
+		}
+	}
+	c.saveSchedule(c.afterSuccess())
+	return nil
+}
+
+func (c *Client) dial() (*grpc.ClientConn, error) {
+	transport := credentials.NewTLS(c.cfg.tls())
+	if c.cfg.Plaintext {
+		transport = insecure.NewCredentials()
+	}
+	return grpc.NewClient(c.cfg.Endpoint,
+		grpc.WithTransportCredentials(transport), grpc.WithUserAgent(userAgent),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig()) // what a server or DNS says does not change how we send
+}
+
+// send sends one batch and acts upon the answer. It returns nil where the next
+// batch may be sent.
+func (c *Client) send(ctx context.Context, conn *grpc.ClientConn, lease *spool.Lease, b *spool.Batch) error {
+	// Withdrawn while sending: nothing more leaves.
+	if decide(&c.cfg).State != Granted {
+		return ErrNoConsent
+	}
+	token, err := lease.Token(period.Period(b.Period))
+	if err != nil {
+		return err
+	}
+	request, slices := encodeRequest(token, b)
+	err = c.call(ctx, conn, request)
+	switch classify(status.Code(err)) {
+	case delivered:
+		c.sent.add(slices)
+		return lease.Done(b)
+	case poisoned:
+		c.sent.failed(status.Code(err).String())
+		c.cfg.Logger.Warn("batch refused for ever", "code", status.Code(err))
+		return lease.Quarantine(b)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // our own doing says nothing of the collector
+	}
+	return c.postpone(err)
+}
+
+// call makes the call, with octets that are what Preview shows.
+func (c *Client) call(ctx context.Context, conn *grpc.ClientConn, request []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var reply collectorv1.UploadResponse
+	return conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, &reply,
+		grpc.ForceCodec(encodedCodec{}), grpc.UseCompressor(zstdcodec.Name))
+}
+
+// postpone notes that it did not work, and when to try again.
+func (c *Client) postpone(err error) error {
+	code, asked := status.Code(err), retryDelay(err)
+	c.sent.failed(code.String())
+	s := c.afterFailure(c.loadSchedule(), asked)
+	c.saveSchedule(s)
+	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
+}
+
+func retryDelay(err error) time.Duration {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.RetryInfo); ok {
+			return info.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+// class is what an answer means for a batch.
+type class int
+
+const (
+	kept      class = iota // try again later
+	delivered              // forget it
+	poisoned               // it will never be taken
+)
+
+// classify is the one place that decides what an answer means. Only OK from a
+// collector is success: a captive portal speaks no gRPC. Codes that are not
+// listed keep the batch.
+func classify(code codes.Code) class {
+	switch code {
+	case codes.OK:
+		return delivered
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
+		return poisoned
+	}
+	return kept
+}
+
+// uploadRegularly sends when it is time to, until ctx ends.
+func (c *Client) uploadRegularly(ctx context.Context) {
+	earliest := c.cfg.Now().Add(quietStart + random(quietStart))
+	for {
+		s := c.loadSchedule()
+		if s.Next.IsZero() {
+			s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
+			c.saveSchedule(s)
+		}
+		next := s.Next
+		if next.Before(earliest) {
+			next = earliest
+		}
+		timer := time.NewTimer(next.Sub(c.cfg.Now()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		c.sending.Lock()
+		err := c.upload(ctx)
+		c.sending.Unlock()
+		if err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Info("not sent", "error", err)
+		}
+		earliest = c.cfg.Now().Add(quietStart) // whatever happened, not at once again
+	}
+}
