@@ -16,6 +16,10 @@ const (
 	uncutCell = 1<<64 - 2
 )
 
+// spill is where a table of units goes to the disk: far above a million units,
+// far below what a small machine has.
+const spill = 1 << 30
+
 // Query returns the SQL that bounds a metric in a period. It holds names of the
 // catalogue, numbers and a date, and no text from anywhere else.
 func Query(m *metrics.Metric, p period.Period) string {
@@ -35,7 +39,7 @@ func Query(m *metrics.Metric, p period.Period) string {
 		"Present": m.Statistic == metrics.Installations,
 		"Clips":   m.Clips(),
 		"A":       key.a, "B": key.b,
-		"CutCell": uint64(cutCell), "UncutCell": uint64(uncutCell),
+		"Spill": spill, "CutCell": uint64(cutCell), "UncutCell": uint64(uncutCell),
 	})
 	if err != nil {
 		panic(err) // the template and its data are ours
@@ -43,8 +47,9 @@ func Query(m *metrics.Metric, p period.Period) string {
 	return b.String()
 }
 
-// The inner sums run in the order of storage, which is by unit, so that memory
-// holds one unit at a time. sumMap leaves keys with the sum 0 out; they are left
+// Aggregating in the order of storage, which is by unit, would need no table of
+// units; measured, it is not faster, and five times slower after an ARRAY JOIN. A
+// table of units that outgrows memory goes to the disk instead. sumMap leaves keys with the sum 0 out; they are left
 // out before so that both implementations say the same.
 var queryTemplate = template.Must(template.New("query").Parse(`
 SELECT cell, sum(part) AS total
@@ -94,7 +99,7 @@ ARRAY JOIN
     bounded AS part
 {{- end}}
 GROUP BY cell
-SETTINGS optimize_aggregation_in_order = 1, do_not_merge_across_partitions_select_final = 1
+SETTINGS do_not_merge_across_partitions_select_final = 1, max_bytes_before_external_group_by = {{.Spill}}
 `))
 
 func table(s metrics.Source) string {
