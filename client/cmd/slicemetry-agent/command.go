@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/peterbourgon/ff/v3"
+	"github.com/peterbourgon/ff/v3/ffcli"
+
+	"github.com/slicemetry/slicemetry/client"
+)
+
+// agent is one run of the command.
+type agent struct {
+	in       io.Reader
+	out, err io.Writer
+
+	dir, endpoint, ca string
+	plaintext, json   bool
+	policy            uint
+}
+
+var (
+	errBadInput = errors.New("some input was not taken")
+	errNotSent  = errors.New("not sent; everything is kept and sent later")
+)
+
+const longHelp = `Records what a slicer did, if its user agreed, and reports it about once a day.
+Nothing is written and nothing is sent before "consent grant".
+
+  slicemetry-agent consent grant
+  echo '{"machine": "ultimaker_s5", "layerHeightUm": 200}' | slicemetry-agent record
+  slicemetry-agent import-cura --dry-run payloads.jsonl
+  slicemetry-agent preview
+  slicemetry-agent flush -endpoint telemetry.example.org:443
+
+Exit codes: 0 done, 1 some input was bad and the rest was taken, 2 called wrongly
+or failed, 3 the user has not agreed, 4 not sent (kept, and sent later).
+
+Flags can come from the environment: SLICEMETRY_DIR, SLICEMETRY_ENDPOINT, ...`
+
+func (a *agent) command() *ffcli.Command {
+	sub := func(name, usage, short, long string, exec func(context.Context, []string) error, more func(*flag.FlagSet)) *ffcli.Command {
+		return &ffcli.Command{Name: name, ShortUsage: "slicemetry-agent " + usage, ShortHelp: short, LongHelp: long,
+			FlagSet: a.flags(name, more), Options: []ff.Option{ff.WithEnvVarPrefix("SLICEMETRY")}, Exec: exec}
+	}
+	var dryRun bool
+	consent := sub("consent", "consent grant|refuse|status", "note or show the user's decision",
+		"grant and refuse must follow an act of the user's. refuse removes everything that was kept.", a.consent, nil)
+	root := sub("slicemetry-agent", "<command> [flags]", "", longHelp, func(context.Context, []string) error { return flag.ErrHelp }, nil)
+	root.ShortUsage = "slicemetry-agent <command> [flags]"
+	root.Subcommands = []*ffcli.Command{
+		consent,
+		sub("record", "record < event.json", "record events: telemetry.v1.Slice as JSON on standard input, one or many",
+			"Each event is one JSON object in protobuf's JSON mapping. Returns when they are on disk.", a.record, nil),
+		sub("import-cura", "import-cura [--dry-run] FILE|-", "record Cura's slice information, one payload a line",
+			"With --dry-run: prints the events that would be sent, one JSON object a line, and a report of\nwhat was dropped, generalised or bucketed, and why. It needs no consent and touches nothing.",
+			func(ctx context.Context, args []string) error { return a.importCura(ctx, args, dryRun) },
+			func(fs *flag.FlagSet) {
+				fs.BoolVar(&dryRun, "dry-run", false, "print what would be sent; record nothing")
+			}),
+		sub("preview", "preview", "print the next requests, as they will be sent", "", a.preview, nil),
+		sub("flush", "flush", "send what is kept now", "", a.flush, nil),
+		sub("status", "status", "print what is kept, sent and dropped, and who decided that", "", a.status, nil),
+		sub("fields", "fields", "print every field that can be sent, why, how coarse and for how long", "", a.fields, nil),
+	}
+	return root
+}
+
+// flags are the same for every command, so that a host can pass them always.
+func (a *agent) flags(name string, more func(*flag.FlagSet)) *flag.FlagSet {
+	fs := flag.NewFlagSet("slicemetry-agent "+name, flag.ContinueOnError)
+	fs.StringVar(&a.dir, "dir", "", "folder of the decision and the spool (default: slicemetry in the user's configuration folder)")
+	fs.StringVar(&a.endpoint, "endpoint", "localhost:4680", "the collector, host:port")
+	fs.StringVar(&a.ca, "ca", "", "certificate by which to know the collector (default: the system's roots)")
+	fs.BoolVar(&a.plaintext, "plaintext", false, "send without TLS, to loopback only")
+	fs.BoolVar(&a.json, "json", false, "print JSON")
+	fs.UintVar(&a.policy, "policy", 1, "version of the privacy policy that the user is shown")
+	if more != nil {
+		more(fs)
+	}
+	return fs
+}
+
+// open opens the client that the flags describe.
+func (a *agent) open() (*client.Client, error) {
+	cfg := client.Config{Dir: a.dir, Endpoint: a.endpoint, Plaintext: a.plaintext, PolicyVersion: uint32(a.policy)}
+	if a.ca != "" {
+		pem, err := os.ReadFile(a.ca)
+		if err != nil {
+			return nil, fmt.Errorf("-ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("-ca: %s holds no certificate", a.ca)
+		}
+	}
+	return client.Open(cfg)
+}
+
+// with opens a client, calls f and closes it, which writes what was recorded.
+func (a *agent) with(f func(*client.Client) error) error {
+	c, err := a.open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), c.Close())
+}
+
+// withConsent is with, where the user agreed.
+func (a *agent) withConsent(f func(*client.Client) error) error {
+	return a.with(func(c *client.Client) error {
+		if decision := c.Consent(); decision.State != client.Granted {
+			return fmt.Errorf("%w (%s)", client.ErrNoConsent, decision.Rule)
+		}
+		return f(c)
+	})
+}
