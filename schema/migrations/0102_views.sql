@@ -140,8 +140,8 @@ CREATE OR REPLACE VIEW published.filament_length_by_type
 (
     period Date COMMENT 'Monday of the ISO week',
     material_type LowCardinality(String) COMMENT 'One of 60 public names; others are "other"',
-    value Float64 COMMENT 'In m, never negative',
-    value_raw Float64 COMMENT 'In m, unbiased: add up and average this one',
+    value Float64 COMMENT 'In km, never negative',
+    value_raw Float64 COMMENT 'In km, unbiased: add up and average this one',
     std_err Float64 COMMENT 'Standard deviation of the noise',
     ci95_lo Float64 COMMENT 'Lower end of the 95 % interval',
     ci95_hi Float64 COMMENT 'Upper end of the 95 % interval',
@@ -161,7 +161,7 @@ AS SELECT
 FROM published.statistics AS s FINAL
 WHERE s.metric = 'filament_length_by_type' AND s.period IN
     (SELECT r.period FROM published.releases AS r FINAL WHERE r.metric = 'filament_length_by_type' AND r.status = 'released')
-COMMENT 'Filament length by type. How many metres of each type of filament are used?';
+COMMENT 'Filament length by type. How much of each type of filament are used?';
 
 CREATE OR REPLACE VIEW published.gradual_infill_steps
 (
@@ -549,8 +549,8 @@ CREATE OR REPLACE VIEW published.material_by_type
 (
     period Date COMMENT 'Monday of the ISO week',
     material_type LowCardinality(String) COMMENT 'One of 60 public names; others are "other"',
-    value Float64 COMMENT 'In g, never negative',
-    value_raw Float64 COMMENT 'In g, unbiased: add up and average this one',
+    value Float64 COMMENT 'In kg, never negative',
+    value_raw Float64 COMMENT 'In kg, unbiased: add up and average this one',
     std_err Float64 COMMENT 'Standard deviation of the noise',
     ci95_lo Float64 COMMENT 'Lower end of the 95 % interval',
     ci95_hi Float64 COMMENT 'Upper end of the 95 % interval',

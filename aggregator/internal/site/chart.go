@@ -11,8 +11,8 @@ import (
 const (
 	// chartBars is what fits on a screen; the table has the rest.
 	chartBars = 15
-	// fullScale leaves room for the error bar of the longest bar.
-	fullScale = 96.0
+	// fullScale keeps the end of the longest error bar inside of the picture.
+	fullScale = 99.0
 )
 
 // Bar is one cell in a chart. Positions are percentages of its width.
@@ -66,7 +66,7 @@ func newChart(m *metrics.Metric, week string, rows []publish.Statistic, limit in
 	c.Left = len(rows) - len(shown)
 	longest := int64(1)
 	for _, r := range shown {
-		longest = max(longest, r.Value)
+		longest = max(longest, r.High)
 	}
 	for i, r := range shown {
 		b := newBar(m, r, float64(longest))

@@ -71,8 +71,12 @@ func number(column string, n float64) string {
 func duration(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", seconds)
 	case d < time.Minute:
-		return fmt.Sprintf("%.2g s", seconds)
+		return fmt.Sprintf("%.0f s", seconds)
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%.1f min", d.Minutes())
 	case d < time.Hour:
 		return fmt.Sprintf("%.0f min", d.Minutes())
 	case d < 48*time.Hour:
@@ -81,16 +85,20 @@ func duration(seconds float64) string {
 	return fmt.Sprintf("%.1f d", d.Hours()/24)
 }
 
-// amount writes a published number with thin spaces between thousands: a few
-// significant digits of small ones, no decimals of others.
+// amount writes a published number with thin spaces between thousands: one
+// decimal of small ones, none of others.
 func amount(v float64) string {
-	if math.Abs(v) < 10 && v != math.Trunc(v) {
-		return strconv.FormatFloat(v, 'f', 1, 64)
+	size := math.Abs(v)
+	digits := strconv.FormatFloat(size, 'f', 0, 64)
+	if size < 10 && v != math.Trunc(v) {
+		digits = strconv.FormatFloat(size, 'f', 1, 64)
 	}
-	digits := strconv.FormatFloat(math.Abs(math.Round(v)), 'f', 0, 64)
 	var b strings.Builder
-	if math.Round(v) < 0 {
+	if v < 0 && strings.Trim(digits, "0.") != "" {
 		b.WriteString("−")
+	}
+	if size < 1000 {
+		return b.String() + digits
 	}
 	for i, d := range digits {
 		if i > 0 && (len(digits)-i)%3 == 0 {
@@ -103,3 +111,8 @@ func amount(v float64) string {
 
 // percent writes a share.
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }
+
+// delta writes a small probability: 1e-8.
+func delta(v float64) string {
+	return strings.Replace(strconv.FormatFloat(v, 'g', 2, 64), "e-0", "e-", 1)
+}

@@ -77,7 +77,8 @@ func (w *writer) copy(name string) {
 }
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"percentOf": func(share float64) float64 { return 100 * share },
+	"percent": percent,
+	"delta":   delta,
 }).ParseFS(files, "page/*.html"))
 
 func (w *writer) page(name, page string, data any) {
