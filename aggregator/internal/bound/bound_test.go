@@ -119,8 +119,9 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-// Parts that the engine has not merged yet, and those it has, count the same.
-func TestReadIsIndependentOfParts(t *testing.T) {
+// Parts that the engine has not merged yet count as those it has, and a table of
+// units that goes to the disk as one that stays in memory.
+func TestReadIsIndependentOfStorage(t *testing.T) {
 	s := migrationtest.Start(t)
 	conn := dbtest.Connect(t, s, localdb.Administrator)
 	random := rand.New(rand.NewPCG(1, 1))
@@ -129,19 +130,23 @@ func TestReadIsIndependentOfParts(t *testing.T) {
 		rawtest.Insert(t, s, part...)
 	}
 	m, _ := metrics.ByName("slices_by_machine")
-	count := func() string {
+	count := func(settings string) string {
 		var got string
 		if err := conn.QueryRow(context.Background(),
-			"SELECT toString(groupArray((cell, total))) FROM (SELECT * FROM ("+strings.Split(bound.Query(m, week), "SETTINGS")[0]+") ORDER BY cell)").Scan(&got); err != nil {
+			"SELECT toString(groupArray((cell, total))) FROM (SELECT * FROM ("+strings.Split(bound.Query(m, week), "SETTINGS")[0]+") ORDER BY cell) SETTINGS "+settings).Scan(&got); err != nil {
 			t.Fatal(err)
 		}
 		return got
 	}
-	before := count()
+	const inMemory, onDisk = "max_threads = 2", "max_bytes_before_external_group_by = 1000, group_by_two_level_threshold = 10, group_by_two_level_threshold_bytes = 1000"
+	before := count(inMemory)
+	if spilled := count(onDisk); spilled != before {
+		t.Errorf("on disk: %s\nin memory: %s", spilled, before)
+	}
 	if err := conn.Exec(context.Background(), "OPTIMIZE TABLE raw.slices FINAL"); err != nil {
 		t.Fatal(err)
 	}
-	if after := count(); after != before {
+	if after := count(inMemory); after != before {
 		t.Errorf("merged: %s\nbefore: %s", after, before)
 	}
 }
