@@ -131,13 +131,13 @@ func (g *generator) call(ctx context.Context, caller int, latency *hdrhistogram.
 		due := time.Now()
 		if g.cfg.Rate > 0 {
 			due = g.start.Add(time.Duration(float64(n) * float64(g.cfg.Batch) / g.cfg.Rate * float64(time.Second)))
-			if !sleep(ctx, time.Until(due)) {
+			if !Sleep(ctx, time.Until(due)) {
 				return
 			}
 		}
 		request := g.requests.next(random)
 		for !g.attempt(ctx, conn, request) {
-			if !sleep(ctx, time.Duration(random.Int64N(int64(2*retryPause)))) {
+			if !Sleep(ctx, time.Duration(random.Int64N(int64(2*retryPause)))) {
 				return
 			}
 		}
@@ -187,8 +187,8 @@ func (g *generator) reportProgress() (stop func()) {
 	return func() { close(quit); <-done }
 }
 
-// sleep waits, and reports false where ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// Sleep waits, and reports false where ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

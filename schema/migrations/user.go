@@ -19,7 +19,7 @@ func Users() []localdb.User {
 	return []localdb.User{
 		{Name: Migrator, Grants: []string{
 			"CREATE, ALTER, DROP, SHOW ON raw.*",
-			"CREATE, ALTER, DROP, SHOW, SELECT ON published.*",
+			"CREATE, ALTER, DROP, SHOW, SELECT, INSERT ON published.*",
 			"CREATE, ALTER, DROP, SHOW ON ledger.*",
 			"CREATE, SHOW, SELECT, INSERT ON admin.*",
 			"TABLE ENGINE ON *",

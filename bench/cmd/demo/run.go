@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/slicemetry/slicemetry/bench/demo"
+	"github.com/slicemetry/slicemetry/bench/stack"
+	"github.com/slicemetry/slicemetry/schema/migrations"
+)
+
+func run(ctx context.Context, cfg demo.Config) error {
+	s, err := demo.Run(ctx, cfg)
+	return errors.Join(err, stop(s))
+}
+
+// up leaves the stack running, and mends the database where it ends by itself.
+func up(ctx context.Context, cfg demo.Config) error {
+	s, err := demo.Run(ctx, cfg)
+	if err != nil {
+		return errors.Join(err, stop(s))
+	}
+	fmt.Printf(`Running until you press Ctrl-C.
+
+  page         file://%s
+  collector    %s (TLS; clients need -ca %s)
+  metrics      http://%s/metrics
+  ClickHouse   %s (native), http://%s (HTTP)
+  as analyst   %s
+
+`, absolute(cfg.Dir, "site", "index.html"), s.Target(), s.CAFile(), s.Admin(), s.DB.Addr(), s.DB.HTTPAddr(), s.DB.DSN(migrations.Analyst))
+	for {
+		select {
+		case <-ctx.Done():
+			fmt.Println("\nstopping")
+			return stop(s)
+		case <-s.DB.Done():
+			fmt.Println("ClickHouse ended and is started again:", s.DB.Err())
+			if err := errors.Join(s.DB.Kill(), s.DB.Restart(ctx)); err != nil {
+				return errors.Join(err, stop(s))
+			}
+		}
+	}
+}
+
+func stop(s *stack.Stack) error {
+	if s == nil {
+		return nil
+	}
+	return s.Stop(context.Background())
+}
+
+func absolute(parts ...string) string {
+	path, err := filepath.Abs(filepath.Join(parts...))
+	if err != nil {
+		return filepath.Join(parts...)
+	}
+	return path
+}
