@@ -47,10 +47,10 @@ func Query(m *metrics.Metric, p period.Period) string {
 	return b.String()
 }
 
-// Aggregating in the order of storage, which is by unit, would need no table of
-// units; measured, it is not faster, and five times slower after an ARRAY JOIN. A
-// table of units that outgrows memory goes to the disk instead. sumMap leaves keys with the sum 0 out; they are left
-// out before so that both implementations say the same.
+// Two plain aggregations, by unit and cell and then by unit, are up to twice as
+// fast as one with sumMap. Aggregating in the order of storage, which is by unit,
+// would need no table of units; it is no faster, and five times slower after an
+// ARRAY JOIN. A table that outgrows memory goes to the disk instead.
 var queryTemplate = template.Must(template.New("query").Parse(`
 SELECT cell, sum(part) AS total
 FROM
@@ -78,15 +78,20 @@ FROM
 {{- end}}
     FROM
     (
-        SELECT unit, sumMap([cell], [value]) AS sums
+        SELECT unit, (groupArray(cell), groupArray(added)) AS sums
         FROM
         (
-            SELECT unit, {{.Cell}} AS cell, {{.Value}} AS value
-            FROM {{.Table}} FINAL
-            {{.Join}}
-            WHERE period = toDate('{{.Period}}')
+            SELECT unit, cell, sum(value) AS added
+            FROM
+            (
+                SELECT unit, {{.Cell}} AS cell, {{.Value}} AS value
+                FROM {{.Table}} FINAL
+                {{.Join}}
+                WHERE period = toDate('{{.Period}}')
+            )
+            WHERE cell != 0 AND value != 0
+            GROUP BY unit, cell
         )
-        WHERE cell != 0 AND value != 0
         GROUP BY unit
     )
 )
