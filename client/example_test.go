@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 
-	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/client"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
 // A slicer's life with the library, from start to exit.

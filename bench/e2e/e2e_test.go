@@ -19,6 +19,7 @@ import (
 	"github.com/slicemetry/slicemetry/bench/load"
 	"github.com/slicemetry/slicemetry/bench/stack"
 	"github.com/slicemetry/slicemetry/schema/localdb"
+	"github.com/slicemetry/slicemetry/schema/migrations"
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +34,7 @@ func TestFromRecordToPublishedRow(t *testing.T) {
 	var out bytes.Buffer
 	s, err := demo.Run(t.Context(), demo.Config{
 		Dir: dir, Bin: binary.Dir, Payloads: "../../client/internal/cura/testdata/payloads.jsonl",
-		Installations: 150, Weeks: 1, Seed: 3, Out: &out,
+		Installations: 800, Weeks: 1, Seed: 3, Out: &out,
 	})
 	if s != nil {
 		defer s.Stop(context.Background())
@@ -50,12 +51,43 @@ func TestFromRecordToPublishedRow(t *testing.T) {
 	if err != nil || !bytes.Contains(page, []byte("<html")) {
 		t.Errorf("there is no page: %v", err)
 	}
+	runGuide(t, s)
 	// 632 intervals of 95 %: fewer than 85 % inside happens by chance less than
 	// once in 10^20 runs.
 	var share float64
 	_, after, _ := strings.Cut(out.String(), "Of all 632 machines ")
 	if _, err := fmt.Sscanf(after, "%f %%", &share); err != nil || share < 85 {
 		t.Errorf("%.1f %% of the true values lie in their interval, %v", share, err)
+	}
+}
+
+// The guide's questions run, as the analyst, against what was just published.
+func runGuide(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	guide, err := os.ReadFile("../../docs/analyst.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.Connect(migrations.Analyst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	questions := strings.Split(string(guide), "```sql\n")[1:]
+	for _, text := range questions {
+		query, _, _ := strings.Cut(text, "```")
+		rows, err := conn.Query(t.Context(), query)
+		if err != nil {
+			t.Errorf("%s: %v", query, err)
+			continue
+		}
+		if !rows.Next() {
+			t.Errorf("no row answers %s", query)
+		}
+		rows.Close()
+	}
+	if len(questions) < 6 {
+		t.Errorf("the guide has %d questions", len(questions))
 	}
 }
 
