@@ -209,11 +209,7 @@ func plantByHand(t *testing.T, s *stack.Stack) []marker {
 	invalid := proto.Clone(refused).(*collectorv1.UploadRequest)
 	invalid.Batch.UnitToken = []byte(text)
 	expectError(t, client, ctx, invalid, text, field, header)
-	if err := s.DB.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	expectError(t, client, ctx, batch(), text, field, header)
-	if err := s.DB.Restart(t.Context()); err != nil {
+	if err := s.CrashDB(t.Context(), func() { expectError(t, client, ctx, batch(), text, field, header) }); err != nil {
 		t.Fatal(err)
 	}
 	return []marker{

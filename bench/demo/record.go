@@ -147,13 +147,7 @@ func (d *demo) disturb(ctx context.Context, done *atomic.Int64) error {
 		return nil
 	}
 	d.say("kill -9 of ClickHouse (process %d)", d.stack.DB.Pid())
-	if err := d.stack.DB.Kill(); err != nil {
-		return err
-	}
-	if !load.Sleep(ctx, time.Second) {
-		return nil
-	}
-	if err := d.stack.DB.Restart(ctx); err != nil {
+	if err := d.stack.CrashDB(ctx, func() { load.Sleep(ctx, time.Second) }); err != nil {
 		return err
 	}
 	d.say("ClickHouse is back")

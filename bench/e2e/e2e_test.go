@@ -151,10 +151,7 @@ func TestExactlyOnceUnderKills(t *testing.T) {
 // killOne kills the collector, or every third time the database, and starts it again.
 func killOne(ctx context.Context, s *stack.Stack, n int) error {
 	if n%3 == 2 {
-		if err := s.DB.Kill(); err != nil {
-			return err
-		}
-		return s.DB.Restart(ctx)
+		return s.CrashDB(ctx, func() {})
 	}
 	s.KillCollector()
 	return s.StartCollector(ctx)

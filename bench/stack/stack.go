@@ -43,6 +43,10 @@ type Stack struct {
 	listen string // the collector's address, the same after a restart
 	admin  string
 
+	database sync.Mutex // held while ClickHouse is ended or started
+	mending  sync.WaitGroup
+	stopMend context.CancelFunc
+
 	mu        sync.Mutex
 	collector *process // guarded by mu; nil when it is stopped
 }
@@ -71,6 +75,9 @@ func Start(ctx context.Context, cfg Config) (*Stack, error) {
 		return nil, fmt.Errorf("stack: %w", err)
 	}
 	s := &Stack{DB: db, cfg: cfg}
+	mend, stopMend := context.WithCancel(context.Background())
+	s.stopMend = stopMend
+	s.mending.Go(func() { s.mendDB(mend) })
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("stack: %w", err), s.Stop(ctx))
 	}
@@ -217,10 +224,49 @@ func (s *Stack) process() *process {
 	return s.collector
 }
 
+// CrashDB ends ClickHouse with SIGKILL, calls away while it is gone, and starts
+// it again.
+func (s *Stack) CrashDB(ctx context.Context, away func()) error {
+	s.database.Lock()
+	defer s.database.Unlock()
+	if err := s.DB.Kill(); err != nil {
+		return err
+	}
+	away()
+	return s.DB.Restart(ctx)
+}
+
+// mendDB starts ClickHouse again where it ended by itself, as a service manager
+// would, until ctx ends.
+func (s *Stack) mendDB(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.DB.Done():
+		}
+		s.database.Lock()
+		if s.DB.Err() != nil && ctx.Err() == nil {
+			_ = errors.Join(s.DB.Kill(), s.DB.Restart(ctx)) // what fails is tried again
+		}
+		s.database.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(probePause):
+		}
+	}
+}
+
 // Stop stops everything, the collector first.
 func (s *Stack) Stop(ctx context.Context) error {
 	s.StopCollector()
-	return s.DB.Stop(ctx)
+	s.stopMend()
+	s.mending.Wait()
+	if err := s.DB.Stop(ctx); !errors.Is(err, localdb.ErrDied) {
+		return err
+	}
+	return nil // an engine that ends uncleanly has lost nothing that was acknowledged
 }
 
 // freeAddress returns a loopback address that nobody listens at.

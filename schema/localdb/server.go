@@ -22,10 +22,10 @@ import (
 type Server struct {
 	cfg    Config
 	engine string
-	id     identity
 	lock   *flock.Flock // held while the server runs
 
 	mu      sync.Mutex
+	id      identity // guarded by mu
 	current *process // guarded by mu; nil when stopped
 }
 
@@ -83,14 +83,17 @@ func (s *Server) start(ctx context.Context) error {
 
 // launch begins a life of the engine and waits until it answers.
 func (s *Server) launch(ctx context.Context) error {
-	var err error
-	if s.id, err = loadIdentity(s.cfg); err != nil {
+	id, err := loadIdentity(s.cfg)
+	if err != nil {
 		return err
 	}
-	if err := writeSettings(s.cfg, s.id); err != nil {
+	s.mu.Lock()
+	s.id = id
+	s.mu.Unlock()
+	if err := writeSettings(s.cfg, id); err != nil {
 		return err
 	}
-	p, err := s.spawn()
+	p, err := s.spawn(id)
 	if err != nil {
 		return err
 	}
@@ -104,14 +107,14 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) spawn() (*process, error) {
+func (s *Server) spawn(id identity) (*process, error) {
 	args := []string{
 		"--config-file", filepath.Join(s.cfg.Dir, "config.xml"),
 		"--path", filepath.Join(s.cfg.Dir, "data"),
 		"--log-level", "error",
 		"--query", hold, "--",
 		"--listen_host=127.0.0.1",
-		fmt.Sprintf("--tcp_port=%d", s.id.TCPPort), fmt.Sprintf("--http_port=%d", s.id.HTTPPort),
+		fmt.Sprintf("--tcp_port=%d", id.TCPPort), fmt.Sprintf("--http_port=%d", id.HTTPPort),
 	}
 	cmd := exec.Command(s.engine, append([]string{"local"}, args...)...)
 	if isLibrary(s.engine) {
@@ -182,13 +185,13 @@ func (s *Server) DSN(user string) string {
 }
 
 // Addr returns host:port of the native protocol.
-func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.id.TCPPort) }
+func (s *Server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.identity().TCPPort) }
 
 // HTTPAddr returns host:port of the HTTP protocol.
-func (s *Server) HTTPAddr() string { return fmt.Sprintf("127.0.0.1:%d", s.id.HTTPPort) }
+func (s *Server) HTTPAddr() string { return fmt.Sprintf("127.0.0.1:%d", s.identity().HTTPPort) }
 
 // Password returns a user's password, "" for a user that does not exist.
-func (s *Server) Password(user string) string { return s.id.Passwords[user] }
+func (s *Server) Password(user string) string { return s.identity().Passwords[user] }
 
 // Dir returns the server's directory.
 func (s *Server) Dir() string { return s.cfg.Dir }
@@ -233,6 +236,12 @@ func (s *Server) process() *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current
+}
+
+func (s *Server) identity() identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
 }
 
 // take leaves the server stopped and returns what ran.

@@ -16,7 +16,7 @@ func run(ctx context.Context, cfg demo.Config) error {
 	return errors.Join(err, stop(s))
 }
 
-// up leaves the stack running, and mends the database where it ends by itself.
+// up leaves the stack running until it is interrupted.
 func up(ctx context.Context, cfg demo.Config) error {
 	s, err := demo.Run(ctx, cfg)
 	if err != nil {
@@ -31,18 +31,9 @@ func up(ctx context.Context, cfg demo.Config) error {
   as analyst   %s
 
 `, absolute(cfg.Dir, "site", "index.html"), s.Target(), s.CAFile(), s.Admin(), s.DB.Addr(), s.DB.HTTPAddr(), s.DB.DSN(migrations.Analyst))
-	for {
-		select {
-		case <-ctx.Done():
-			fmt.Println("\nstopping")
-			return stop(s)
-		case <-s.DB.Done():
-			fmt.Println("ClickHouse ended and is started again:", s.DB.Err())
-			if err := errors.Join(s.DB.Kill(), s.DB.Restart(ctx)); err != nil {
-				return errors.Join(err, stop(s))
-			}
-		}
-	}
+	<-ctx.Done()
+	fmt.Println("\nstopping")
+	return stop(s)
 }
 
 func stop(s *stack.Stack) error {
