@@ -1007,7 +1007,7 @@ var File_telemetry_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\xbb\x16\n" +
+	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\xd5\x16\n" +
 	"\x05Slice\x12y\n" +
 	"\amachine\x18\x01 \x01(\tB_\xaa\xa1\x19[\b\x01\x10\x01\x18\x01\"\x18installations_by_machine\"\x11slices_by_machine\"\x13machine_by_material*\x11\n" +
 	"\amachine\x12\x06customR\amachine\x12\x7f\n" +
@@ -1046,8 +1046,8 @@ const file_telemetry_v1_telemetry_proto_rawDesc = "" +
 	"\x10changed_settings\x18\x15 \x03(\tB)\xaa\xa1\x19%\b\x04\x10\x02\x18\x01\"\x10changed_settings*\v\n" +
 	"\asetting\x18\x04R\x0fchangedSettings\x12h\n" +
 	"\x16changed_settings_count\x18\x16 \x01(\rB-\xaa\xa1\x19)\b\x04\x10\x02\x18\x01\"\x16changed_settings_countB\t\n" +
-	"\a\x00\x01\x02\x04\b\x10 H\x03R\x14changedSettingsCount\x88\x01\x01\x12`\n" +
-	"\vapplication\x18\x17 \x01(\tB>\xaa\xa1\x19:\b\x05\x10\x02\x18\x01\"\x1cinstallations_by_application*\x14\n" +
+	"\a\x00\x01\x02\x04\b\x10 H\x03R\x14changedSettingsCount\x88\x01\x01\x12z\n" +
+	"\vapplication\x18\x17 \x01(\tBX\xaa\xa1\x19T\b\x05\x10\x02\x18\x01\"\x1cinstallations_by_application\"\x18installations_by_version*\x14\n" +
 	"\vapplication\x12\x05otherR\vapplication\x12O\n" +
 	"\rversion_major\x18\x18 \x01(\rB*\xaa\xa1\x19&\b\x05\x10\x02\x18\x01\"\x18installations_by_version2\x04\x10c\x18\x01R\fversionMajor\x12O\n" +
 	"\rversion_minor\x18\x19 \x01(\rB*\xaa\xa1\x19&\b\x05\x10\x02\x18\x01\"\x18installations_by_version2\x04\x10c\x18\x01R\fversionMinor\x12\x84\x01\n" +
