@@ -24,7 +24,7 @@ const (
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 10 * time.Second
 	minPingInterval  = time.Minute
-	bufferBytes      = 4 << 10  // for each connection; default 32 KiB
+	bufferBytes      = 4 << 10  // for each connection; default 32 KiB, and writes share theirs
 	streamWindow     = 64 << 10 // static, so that memory is bounded by connections
 	connectionWindow = 128 << 10
 )
@@ -40,7 +40,7 @@ func (s *Server) options() []grpc.ServerOption {
 			Time: pingAfter, Timeout: pingTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
-		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.UnaryInterceptor(s.recoverPanic),
 	}
