@@ -3,9 +3,10 @@
 // It guarantees that a record whose Append returned nil survives the death of
 // the process; that damage costs at most the damaged segment's rest and is
 // counted; that several processes can record into one folder and one at a time
-// can send from it; that the folder never holds more than its cap; and that
-// Purge leaves nothing behind. It does not guarantee survival of a power cut:
-// that would cost a sync for each record.
+// can send from it; that the folder never holds more than its cap, nor anything
+// for more than 30 days after its week; and that Purge leaves nothing behind
+// that was recorded. It does not guarantee survival of a power cut: that would
+// cost a sync for each record.
 //
 // A segment is a batch. Its header fixes everything that a repetition must
 // repeat, and nothing is appended once it is sealed:
@@ -28,7 +29,11 @@
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
 //	<week>.token               the random number of this installation and week
+//	<week>.sent                how many slices of the week were acknowledged
 //	upload.lock                held by the process that sends
+//
+// <process> is random and never used twice. A segment whose process does not
+// hold its lock has no owner: whoever takes that lock may seal it.
 //
 // Writes go through write(2). A mapped file would raise SIGBUS in the host when
 // the disk is full.

@@ -7,20 +7,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/slicemetry/slicemetry/client/internal/durable"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
 // tokenBytes is the length of a unit token: 128 bits never meet by chance.
 const tokenBytes = 16
-
-// staleLock: a lock file without a segment, of a process that died before it
-// recorded anything, is removed after so long.
-const staleLock = 24 * time.Hour
 
 // ErrBusy says that another process is sending.
 var ErrBusy = errors.New("spool: another process is sending")
@@ -51,85 +48,14 @@ func (s *Spool) Lease() (*Lease, error) {
 	if err := s.seal(); err != nil {
 		return nil, errors.Join(err, l.Release())
 	}
-	l.adopt()
-	l.expire()
+	s.adopt()
+	s.expire()
 	return l, nil
 }
 
-// Release gives the right back.
+// Release gives the right back. The file stays: removing it would let two
+// processes each hold a lock, one on the old file and one on the new.
 func (l *Lease) Release() error { return l.lock.Unlock() }
-
-// adopt seals the segments of processes that died. A process holds its lock
-// before its first segment exists, so a segment whose lock is free has no owner.
-func (l *Lease) adopt() {
-	for _, f := range l.spool.files(openSuffix) {
-		owner, _, _ := strings.Cut(filepath.Base(f.path), "-")
-		if owner != l.spool.process {
-			l.ifDead(owner, func() { l.sealOrphan(f.path) })
-		}
-	}
-	for _, f := range l.spool.files(lockSuffix) {
-		owner := strings.TrimSuffix(filepath.Base(f.path), lockSuffix)
-		if owner+lockSuffix != uploadLock && owner != l.spool.process && time.Since(f.changed) > staleLock {
-			l.ifDead(owner, func() { os.Remove(f.path) })
-		}
-	}
-}
-
-// ifDead calls f while it holds the lock of a process that is gone.
-func (l *Lease) ifDead(process string, f func()) {
-	lock := flock.New(filepath.Join(l.spool.dir, process+lockSuffix), flock.SetPermissions(0o600))
-	if ok, err := lock.TryLock(); err != nil || !ok {
-		return
-	}
-	defer lock.Unlock()
-	f()
-}
-
-func (l *Lease) sealOrphan(path string) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return
-	}
-	h, records, damaged, err := decode(b)
-	if damaged {
-		l.spool.lost.Damaged++
-	}
-	if err != nil || len(records) == 0 {
-		os.Remove(path)
-		return
-	}
-	if os.Rename(path, l.spool.batchPath(h)) == nil {
-		process, _, _ := strings.Cut(filepath.Base(path), "-")
-		os.Remove(filepath.Join(l.spool.dir, process+lockSuffix))
-	}
-}
-
-// expire removes batches and tokens of weeks that ended more than 30 days ago.
-func (l *Lease) expire() {
-	now := l.spool.now()
-	for _, f := range l.spool.files(tokenSuffix) {
-		p, err := period.Parse(strings.TrimSuffix(filepath.Base(f.path), tokenSuffix))
-		if err != nil || p.Expired(now) {
-			os.Remove(f.path)
-		}
-	}
-	for _, f := range l.spool.files(batchSuffix) {
-		b, err := os.ReadFile(f.path)
-		if err != nil {
-			continue
-		}
-		h, records, _, err := decode(b)
-		switch {
-		case err != nil:
-			l.spool.lost.Damaged++
-			os.Remove(f.path)
-		case period.Period(h.Period).Expired(now):
-			l.spool.lost.Expired += len(records)
-			os.Remove(f.path)
-		}
-	}
-}
 
 // Batch is a sealed segment.
 type Batch struct {
@@ -138,24 +64,50 @@ type Batch struct {
 	path    string
 }
 
+// slices counts the records that are slices.
+func (b *Batch) slices() int {
+	n := 0
+	for _, r := range b.Records {
+		if r.Kind == KindSlice {
+			n++
+		}
+	}
+	return n
+}
+
 // Batches returns the sealed segments, the oldest first.
 func (l *Lease) Batches() []*Batch {
+	l.spool.mu.Lock()
+	defer l.spool.mu.Unlock()
 	var list []*Batch
 	for _, f := range l.spool.files(batchSuffix) {
 		b, err := os.ReadFile(f.path)
 		if err != nil {
-			continue
+			continue // dropped meanwhile, to make room
 		}
-		if h, records, _, err := decode(b); err == nil {
-			list = append(list, &Batch{Header: h, Records: records, path: f.path})
+		h, records, damaged, err := decode(b)
+		if err != nil {
+			continue // expire counts and removes it
 		}
+		if damaged {
+			l.spool.countDamaged(f.path)
+		}
+		list = append(list, &Batch{Header: h, Records: records, path: f.path})
 	}
 	return list
 }
 
 // Done forgets a batch that was acknowledged.
 func (l *Lease) Done(b *Batch) error {
-	if err := os.Remove(b.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The count first: a crash in between counts a batch twice, which only makes
+	// the week's limit come earlier.
+	p := period.Period(b.Period)
+	n := l.spool.acknowledged(p) + b.slices()
+	err := durable.Replace(l.spool.sentPath(p), []byte(strconv.Itoa(n)))
+	if removed := os.Remove(b.path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+		err = errors.Join(err, removed)
+	}
+	if err != nil {
 		return fmt.Errorf("spool: forget a batch: %w", err)
 	}
 	return nil
@@ -176,7 +128,7 @@ func (l *Lease) Quarantine(b *Batch) error {
 }
 
 // Token returns this installation's random number for a period, and draws it
-// where there is none yet. Processes that draw at once agree on one.
+// where there is none yet.
 func (l *Lease) Token(p period.Period) ([]byte, error) {
 	path := filepath.Join(l.spool.dir, p.String()+tokenSuffix)
 	token, err := os.ReadFile(path)
@@ -186,28 +138,11 @@ func (l *Lease) Token(p period.Period) ([]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("spool: token: %w", err)
 	}
-	// Missing, or cut off by a crash of the system. The lease is held, so nobody
-	// else draws now.
+	// Missing, or damaged. The lease is held, so nobody else draws now.
 	token = make([]byte, tokenBytes)
-	rand.Read(token)
-	if err := replaceFile(path, token); err != nil {
+	rand.Read(token) // never fails; a process without entropy ends instead
+	if err := durable.Replace(path, token); err != nil {
 		return nil, fmt.Errorf("spool: token: %w", err)
 	}
 	return token, nil
-}
-
-// replaceFile writes a private file as a whole or not at all, durably.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
 }

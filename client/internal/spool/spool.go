@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,10 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/gofrs/flock"
 
+	"github.com/slicemetry/slicemetry/client/internal/durable"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
@@ -34,6 +34,7 @@ const (
 	badSuffix   = ".bad"
 	lockSuffix  = ".lock"
 	tokenSuffix = ".token"
+	sentSuffix  = ".sent"
 	uploadLock  = "upload.lock"
 )
 
@@ -51,6 +52,7 @@ var (
 type Lost struct {
 	Capped  int // dropped, oldest first, to stay below the cap
 	Expired int // not sent within 30 days of their week
+	Removed int // in a segment that somebody else removed while it was written to
 	Damaged int // files with a damaged part
 	Refused int // records in batches that the collector will never take
 }
@@ -70,13 +72,15 @@ type Spool struct {
 	number  int
 	buffer  []byte
 	lost    Lost
+	damaged map[string]bool // files that are counted already
+	expired time.Time       // when expire looked last
 	closed  bool
 }
 
 // Open returns a spool in the folder. It touches nothing: the first Append makes
 // the folder. now is time.Now outside of tests.
 func Open(dir string, now func() time.Time) *Spool {
-	return &Spool{dir: dir, process: rand.Text(), now: now}
+	return &Spool{dir: dir, process: rand.Text(), now: now, damaged: map[string]bool{}}
 }
 
 // Append stores a record with one write. When it returns nil the record survives
@@ -90,16 +94,8 @@ func (s *Spool) Append(p period.Period, policy uint32, kind Kind, payload []byte
 	if s.closed {
 		return ErrClosed
 	}
-	if s.active != nil && (s.header.Period != uint32(p) || s.header.Policy != policy ||
-		s.records >= MaxRecords || s.bytes+int64(frameBytes+1+len(payload)) > maxSegment) {
-		if err := s.seal(); err != nil {
-			return err
-		}
-	}
-	if s.active == nil {
-		if err := s.begin(newHeader(uint32(p), policy)); err != nil {
-			return err
-		}
+	if err := s.prepare(uint32(p), policy, int64(frameBytes+1+len(payload))); err != nil {
+		return err
 	}
 	s.buffer = appendFrame(s.buffer[:0], kind, payload)
 	if _, err := s.active.Write(s.buffer); err != nil {
@@ -112,11 +108,42 @@ func (s *Spool) Append(p period.Period, policy uint32, kind Kind, payload []byte
 	return nil
 }
 
-// begin makes room, and starts a segment.
+// prepare makes the active segment one that takes a frame of this size.
+func (s *Spool) prepare(p, policy uint32, frame int64) error {
+	if s.active != nil {
+		s.checkPresent()
+	}
+	if s.active != nil && (s.header.Period != p || s.header.Policy != policy ||
+		s.records >= MaxRecords || s.bytes+frame > maxSegment) {
+		if err := s.seal(); err != nil {
+			return err
+		}
+	}
+	if s.active != nil {
+		return nil
+	}
+	return s.begin(newHeader(p, policy))
+}
+
+// checkPresent gives up a segment that somebody removed, with or without its
+// folder: on Unix a write to it would succeed, into nothing. The look-up costs a
+// microsecond, on the writer's thread.
+func (s *Spool) checkPresent() {
+	if _, err := os.Lstat(s.active.Name()); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	s.active.Close()
+	s.active = nil
+	s.lost.Removed += s.records
+}
+
+// begin starts a segment, where there is room or something older can make it.
 func (s *Spool) begin(h Header) error {
 	if err := s.register(); err != nil {
 		return err
 	}
+	s.adopt()
+	s.expireIfDue()
 	if err := s.makeRoom(); err != nil {
 		return err
 	}
@@ -139,22 +166,24 @@ func (s *Spool) register() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
+	path := filepath.Join(s.dir, s.process+lockSuffix)
 	if s.lock != nil {
-		return nil
+		if _, err := os.Lstat(path); err == nil {
+			return nil
+		}
+		// The folder was removed. The lock that is held is of a file that is gone,
+		// and would keep nobody from adopting what is written now.
+		_ = s.lock.Unlock()
+		s.lock = nil
 	}
-	lock := flock.New(filepath.Join(s.dir, s.process+lockSuffix), flock.SetPermissions(0o600))
-	if ok, err := lock.TryLock(); err != nil || !ok {
-		return fmt.Errorf("spool: lock: %w", errors.Join(err, errHeld(ok)))
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	if ok, err := lock.TryLock(); err != nil {
+		return fmt.Errorf("spool: lock: %w", err)
+	} else if !ok {
+		return errors.New("spool: lock: held by another")
 	}
 	s.lock = lock
 	return nil
-}
-
-func errHeld(ok bool) error {
-	if ok {
-		return nil
-	}
-	return errors.New("held by another")
 }
 
 // Seal ends this process's segment, so that it can be sent.
@@ -174,7 +203,12 @@ func (s *Spool) seal() error {
 	if s.records == 0 {
 		return errors.Join(err, os.Remove(path))
 	}
-	if err := errors.Join(err, os.Rename(path, s.batchPath(s.header))); err != nil {
+	if renamed := os.Rename(path, s.batchPath(s.header)); errors.Is(renamed, fs.ErrNotExist) {
+		s.lost.Removed += s.records
+	} else {
+		err = errors.Join(err, renamed)
+	}
+	if err != nil {
 		return fmt.Errorf("spool: seal: %w", err)
 	}
 	return nil
@@ -190,6 +224,14 @@ func (s *Spool) batchPath(h Header) string {
 	return filepath.Join(s.dir, hex.EncodeToString(h.BatchID[:])+batchSuffix)
 }
 
+// countDamaged counts a file with a damaged part, once. mu is held.
+func (s *Spool) countDamaged(path string) {
+	if !s.damaged[path] {
+		s.damaged[path] = true
+		s.lost.Damaged++
+	}
+}
+
 // Close seals what is open and gives up this process's lock.
 func (s *Spool) Close() error {
 	s.mu.Lock()
@@ -197,11 +239,14 @@ func (s *Spool) Close() error {
 	err := s.seal()
 	s.closed = true
 	if s.lock != nil {
-		err = errors.Join(err, os.Remove(s.lock.Path()), s.lock.Unlock())
+		// In this order for Windows. Who takes the lock in between finds nothing
+		// to adopt, and removes the file itself.
+		path := s.lock.Path()
+		err = errors.Join(err, s.lock.Unlock())
+		if removed := os.Remove(path); !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
 		s.lock = nil
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // purged by another process
 	}
 	return err
 }
@@ -213,8 +258,9 @@ func (s *Spool) Lost() Lost {
 	return s.lost
 }
 
-// Purge removes everything that was recorded, durably, before it returns. What
-// another process appends afterwards is its own matter: it asks for consent too.
+// Purge removes everything that was recorded, durably, before it returns; only
+// empty lock files stay. What another process appends afterwards is its own
+// matter: it asks for consent too.
 func (s *Spool) Purge() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,31 +269,17 @@ func (s *Spool) Purge() error {
 		s.active = nil
 	}
 	var problems []error
-	for _, pattern := range []string{"*" + openSuffix, "*" + batchSuffix, "*" + badSuffix, "*" + tokenSuffix, "new-*"} {
-		paths, err := filepath.Glob(filepath.Join(s.dir, pattern))
-		problems = append(problems, err)
-		for _, path := range paths {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				problems = append(problems, err)
-			}
+	for _, f := range s.files("") {
+		if filepath.Ext(f.path) == lockSuffix {
+			continue
+		}
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, err)
 		}
 	}
-	problems = append(problems, syncDir(s.dir))
+	problems = append(problems, durable.SyncFolder(s.dir))
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("spool: purge: %w", err)
 	}
 	return nil
-}
-
-// syncDir makes removals and renames in a folder durable, where the system can.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // not every system can sync a folder
-	return d.Close()
 }

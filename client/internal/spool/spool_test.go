@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -265,41 +264,6 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// Whatever happens to the octets of a file, what is read was written, in order,
-// from the start, and only what lies behind the damage is missing.
-func TestDamage(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	var payloads []string
-	segment := newHeader(uint32(week), 1).encode()
-	for i := range 20 {
-		payloads = append(payloads, fmt.Sprintf("record %d of some length %x", i, random.Uint64()))
-		segment = appendFrame(segment, KindSlice, []byte(payloads[i]))
-	}
-	check := func(name string, damaged []byte, least int) {
-		_, records, _, err := decode(damaged)
-		if err != nil && !errors.Is(err, ErrDamaged) {
-			t.Fatalf("%s: %v", name, err)
-		}
-		for i, r := range records {
-			if r.Kind != KindSlice || string(r.Payload) != payloads[i] {
-				t.Fatalf("%s: record %d was never written", name, i)
-			}
-		}
-		if len(records) < least {
-			t.Errorf("%s: %d records, want at least %d", name, len(records), least)
-		}
-	}
-	frame := (len(segment) - headerBytes) / 20
-	for cut := range len(segment) {
-		check(fmt.Sprintf("cut at %d", cut), segment[:cut], (cut-headerBytes)/frame-1)
-	}
-	for bit := range 8 * len(segment) {
-		flipped := bytes.Clone(segment)
-		flipped[bit/8] ^= 1 << (bit % 8)
-		check(fmt.Sprintf("bit %d", bit), flipped, (bit/8-headerBytes)/frame-1)
-	}
-}
-
 // A damaged file does not stop the others.
 func TestDamagedFilesAreCounted(t *testing.T) {
 	dir := t.TempDir()
@@ -334,30 +298,5 @@ func TestFilesArePrivate(t *testing.T) {
 			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
 		}
 		return nil
-	})
-}
-
-func FuzzDecode(f *testing.F) {
-	segment := newHeader(uint32(week), 1).encode()
-	f.Add(segment)
-	segment = appendFrame(appendFrame(segment, KindSlice, []byte("slice")), KindCounters, nil)
-	f.Add(segment)
-	f.Add(segment[:len(segment)-1])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		h, records, damaged, err := decode(b)
-		if err != nil {
-			return
-		}
-		again := h.encode()
-		for _, r := range records {
-			again = appendFrame(again, r.Kind, r.Payload)
-		}
-		// The reserved octets are not kept, and are under the header's checksum.
-		if bytes.Equal(b[12:16], make([]byte, 4)) && !bytes.HasPrefix(b, again) {
-			t.Error("what was read does not encode to what was there")
-		}
-		if !damaged && len(again) != len(b) {
-			t.Errorf("%d octets read of %d without damage", len(again), len(b))
-		}
 	})
 }
