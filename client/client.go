@@ -26,7 +26,10 @@ type Client struct {
 	drain   chan chan struct{} // asks the writer to empty the queue; nil likewise
 	running sync.WaitGroup     // the goroutines
 
-	sending sync.Mutex // one upload at a time
+	// sending is held by one upload at a time. Who holds it may take mu, not the
+	// other way round.
+	sending sync.Mutex
+	abort   atomic.Pointer[context.CancelFunc] // ends the upload under way
 	sent    sent
 }
 

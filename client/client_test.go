@@ -385,19 +385,6 @@ func assertRecovers(t *testing.T, c *client.Client, r *clienttest.Recorder) {
 	assertOnce(t, r, 1)
 }
 
-// The allocation budget of the host's thread.
-func TestRecordDoesNotAllocateMuch(t *testing.T) {
-	off := open(t, config(t.TempDir(), "127.0.0.1:1"))
-	s := numbered(1)
-	if n := testing.AllocsPerRun(1000, func() { off.Record(s) }); n != 0 {
-		t.Errorf("without consent %g allocations, want 0", n)
-	}
-	on := granted(t, config(t.TempDir(), "127.0.0.1:1"))
-	if n := testing.AllocsPerRun(500, func() { on.Record(s) }); n > 2 {
-		t.Errorf("%g allocations, want at most 2", n)
-	}
-}
-
 func BenchmarkRecord(b *testing.B) {
 	s := numbered(1)
 	s.Extruders = []*telemetryv1.Extruder{{MaterialType: "PLA", MaterialBrand: "Generic", UsedMg: 12_000, UsedMm: 4000, NozzleUm: 400}}

@@ -136,16 +136,28 @@ func (c *Client) Grant(policyVersion uint32) error {
 // Refuse notes that the user does not agree, or no longer, and removes all that
 // was kept before it returns. It stays refused even where removing fails.
 func (c *Client) Refuse() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.on.Store(false)
-	// The refusal comes first: a crash after it leaves files that the next start
-	// removes; a crash before it leaves everything as it was.
-	r := record{Format: recordFormat, State: Refused, Date: c.cfg.Now().UTC().Format(time.DateOnly)}
-	err := write(c.cfg.Dir, r)
-	c.apply()
+	err := c.noteRefusal()
+	// An upload under way ends now: after the record was written no other begins.
+	if abort := c.abort.Load(); abort != nil {
+		(*abort)()
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	if err := errors.Join(err, c.spool.Purge(), c.removeSchedule()); err != nil {
 		return fmt.Errorf("client: refuse: %w", err)
 	}
 	return nil
+}
+
+// noteRefusal writes the decision and ends the goroutines. It comes before the
+// removal: a crash after it leaves files that are never sent; a crash before it
+// leaves everything as it was.
+func (c *Client) noteRefusal() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := record{Format: recordFormat, State: Refused, Date: c.cfg.Now().UTC().Format(time.DateOnly)}
+	err := write(c.cfg.Dir, r)
+	c.apply()
+	return err
 }

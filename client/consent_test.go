@@ -165,3 +165,34 @@ func TestRefusalRemovesEverything(t *testing.T) {
 		t.Error("the token outlived the refusal")
 	}
 }
+
+// A refusal ends an upload that hangs, and nothing is left or sent afterwards.
+func TestRefusalEndsAnUpload(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	r.Script(clienttest.Answer{Hang: true})
+	c := granted(t, config(dir, r.Addr()))
+	for i := range 500 {
+		c.Record(numbered(i))
+	}
+	flushed := make(chan error)
+	go func() { flushed <- c.Flush(t.Context()) }()
+	for len(r.Requests()) == 0 {
+		time.Sleep(time.Millisecond) // until the first batch is under way
+	}
+	if err := c.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-flushed; err == nil {
+		t.Error("the upload ended well")
+	}
+	if n := len(r.Requests()); n != 1 {
+		t.Errorf("%d requests, want no more than the one under way", n)
+	}
+	for line := range strings.Lines(tree(t, dir)) {
+		path, content, _ := strings.Cut(line, " ")
+		if name := filepath.Base(path); name != "consent.json" && content != "\"\"\n" {
+			t.Errorf("%s is left", line)
+		}
+	}
+}

@@ -66,6 +66,9 @@ func (c *Client) Flush(ctx context.Context) error {
 
 // upload sends every sealed batch over one connection. sending is held.
 func (c *Client) upload(ctx context.Context) error {
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	c.abort.Store(&abort)
 	lease, err := c.spool.Lease()
 	if err != nil {
 		return err
