@@ -11,7 +11,15 @@ import (
 )
 
 // rawTables hold rows by period. raw.origins empties itself.
-var rawTables = []string{"raw.slices", "raw.counters"}
+var rawTables = []string{"raw.slices", "raw.counters", "raw.erasures"}
+
+// removeErased removes the rows of those who asked for it, which no reader sees
+// any more, from the disk. The statements hold no value: they name raw.erasures,
+// whose own rows stay, because a batch that was under way may still arrive.
+var removeErased = []string{
+	"ALTER TABLE raw.slices DELETE WHERE unit IN (SELECT unit FROM raw.erasures) SETTINGS mutations_sync = 1",
+	"ALTER TABLE raw.counters DELETE WHERE unit IN (SELECT unit FROM raw.erasures) SETTINGS mutations_sync = 1",
+}
 
 // Dropped is what became of the raw rows of a period.
 type Dropped struct {
@@ -28,8 +36,9 @@ const (
 	reasonWaiting   = "not published yet"
 )
 
-// Drop removes the raw rows that are done with: those of periods that are
-// published and past the margin, and those that are due whatever happened.
+// Drop removes the raw rows that are done with: those that users asked to have
+// erased, those of periods that are published and past the margin, and those that
+// are due whatever happened.
 func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 	split, err := c.plan()
 	if err != nil {
@@ -43,6 +52,11 @@ func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 	gone, err := book.Dropped(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, statement := range removeErased {
+		if err := conn.Exec(ctx, statement); err != nil {
+			return nil, fmt.Errorf("aggregator: remove erased rows: %w", err)
+		}
 	}
 	report := []Dropped{}
 	for _, p := range periods {
@@ -114,7 +128,8 @@ func dropPeriod(ctx context.Context, conn Conn, book *ledger.Ledger, p period.Pe
 // rawPeriods returns the periods of which there are rows, in order.
 func rawPeriods(ctx context.Context, conn Conn) ([]period.Period, error) {
 	rows, err := conn.Query(ctx, `SELECT DISTINCT toUInt32(period) AS p FROM
-		(SELECT DISTINCT period FROM raw.slices UNION ALL SELECT DISTINCT period FROM raw.counters) ORDER BY p`)
+		(SELECT period FROM raw.slices UNION ALL SELECT period FROM raw.counters UNION ALL SELECT period FROM raw.erasures)
+		ORDER BY p`)
 	if err != nil {
 		return nil, fmt.Errorf("aggregator: list raw periods: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/rawtest"
 	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
 	"github.com/slicemetry/slicemetry/schema/migrations"
 	"github.com/slicemetry/slicemetry/schema/migrations/migrationtest"
@@ -82,5 +84,48 @@ func TestDropAgain(t *testing.T) {
 	var rows uint64
 	if err := conn.QueryRow(ctx, "SELECT count() FROM raw.slices").Scan(&rows); err != nil || rows != 0 {
 		t.Errorf("%d rows, %v, want none", rows, err)
+	}
+}
+
+// What somebody asked to have erased is in no statistic, and goes from the disk,
+// by statements that hold no value of it.
+func TestErasedRows(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn, administrator := dbtest.Connect(t, s, migrations.Aggregator), dbtest.Connect(t, s, localdb.Administrator)
+	const units, erased = 40, 7_000_000_000_000_000_007
+	for unit := range uint64(units) {
+		row := rawtest.Row{Period: week, Unit: unit, Batch: 1, Slice: &telemetryv1.Slice{Machine: "ultimaker_s5"}}
+		if unit == 0 {
+			row.Unit = erased
+		}
+		rawtest.Insert(t, s, row)
+	}
+	if err := administrator.Exec(ctx, "INSERT INTO raw.erasures VALUES (?, ?)", week.Start(), uint64(erased)); err != nil {
+		t.Fatal(err)
+	}
+	count := func(conn Conn) (n uint64) {
+		t.Helper()
+		if err := conn.QueryRow(ctx, "SELECT count() FROM raw.slices").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := count(conn); n != units-1 {
+		t.Errorf("%d rows are readable, want %d", n, units-1)
+	}
+	if n := count(administrator); n != units {
+		t.Errorf("%d rows are there before the drop, want %d", n, units)
+	}
+	if _, err := Drop(ctx, conn, testConfig()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(administrator); n != units-1 {
+		t.Errorf("%d rows are left, want %d", n, units-1)
+	}
+	var mutations uint64
+	if err := administrator.QueryRow(ctx, "SELECT countIf(command LIKE '%7000000000000000007%') FROM system.mutations").Scan(&mutations); err != nil || mutations != 0 {
+		t.Errorf("%d mutations hold the unit, %v", mutations, err)
 	}
 }

@@ -61,7 +61,7 @@ func (c *Client) apply() {
 		c.cancel()
 		c.running.Wait()
 		c.cancel, c.drain = nil, nil
-		c.queue.take()
+		c.queue.take(records{})
 	}
 	c.on.Store(granted)
 }

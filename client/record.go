@@ -16,6 +16,8 @@ const (
 	// maxQueued bounds the memory between the host's threads and the disk: about
 	// 4,000 full events, which the writer stores in some 10 ms.
 	maxQueued = 1 << 20
+	// maxSpare is how much of that is kept after a burst.
+	maxSpare = 256 << 10
 	// maxPerPeriod is how many outputs of one week are kept. It bounds what one
 	// installation contributes before the aggregator does; nobody prints more.
 	maxPerPeriod = 1000
@@ -60,8 +62,13 @@ type queue struct {
 	ready chan struct{} // holds one signal: there is something
 
 	mu      sync.Mutex
-	octets  []byte  // guarded by mu: the records, one after another
-	entries []entry // guarded by mu: where each ends
+	records // guarded by mu
+}
+
+// records are encoded, one after another.
+type records struct {
+	octets  []byte
+	entries []entry // where each ends
 }
 
 // entry is one record in a queue.
@@ -94,13 +101,17 @@ func (q *queue) add(d *drops, kind spool.Kind, p period.Period, m proto.Message)
 	}
 }
 
-// take empties the queue.
-func (q *queue) take() (octets []byte, entries []entry) {
+// take empties the queue. What spare holds is room for what comes next, so that
+// recording does not allocate.
+func (q *queue) take(spare records) records {
+	if cap(spare.octets) > maxSpare {
+		spare = records{}
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	octets, entries = q.octets, q.entries
-	q.octets, q.entries = nil, nil
-	return octets, entries
+	taken := q.records
+	q.records = records{spare.octets[:0], spare.entries[:0]}
+	return taken
 }
 
 // writeQueue moves the queue to the spool until ctx ends, and then once more.
@@ -142,10 +153,11 @@ func (c *Client) drainQueue(ctx context.Context) error {
 type writer struct {
 	client   *Client
 	recorded map[period.Period]int // slices, by week
+	written  records               // the last ones, whose room is used again
 }
 
 func (w *writer) write() {
-	octets, entries := w.client.queue.take()
+	w.written = w.client.queue.take(w.written)
 	// Another process may have noted a refusal meanwhile.
 	consent := decide(&w.client.cfg)
 	if consent.State != Granted {
@@ -153,8 +165,8 @@ func (w *writer) write() {
 		return
 	}
 	start := 0
-	for _, e := range entries {
-		w.append(consent.PolicyVersion, e, octets[start:e.end])
+	for _, e := range w.written.entries {
+		w.append(consent.PolicyVersion, e, w.written.octets[start:e.end])
 		start = e.end
 	}
 }

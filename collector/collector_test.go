@@ -48,7 +48,7 @@ func start(t *testing.T, change func(*collector.Config)) *running {
 	cfg := collector.DefaultConfig()
 	cfg.Listen, cfg.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Database = collector.Database{Address: db.Addr(), User: migrations.Collector, Password: db.Password(migrations.Collector)}
-	cfg.KeyDir, cfg.Plaintext, cfg.PrivacyContact = t.TempDir(), true, "privacy@example.org"
+	cfg.KeyDir, cfg.Plaintext, cfg.Policy = t.TempDir(), true, policies(t, "2020-01-01", "")
 	cfg.FlushAge, cfg.RetryAfter = 20*time.Millisecond, time.Second
 	cfg.Logger = slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if change != nil {

@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/slicemetry/slicemetry/internal/period"
 )
 
 // Config is all that a collector needs to know. DefaultConfig holds values that
-// work; Database, KeyDir, PrivacyContact and TLS or Plaintext have to be given.
+// work; Database, KeyDir, Policy and TLS or Plaintext have to be given.
 type Config struct {
 	Listen string // public address, host:port
 	Admin  string // health, metrics and profiles; loopback only
@@ -22,9 +24,10 @@ type Config struct {
 	// Plaintext serves without TLS, which is allowed on loopback only.
 	Plaintext bool
 
-	PolicyVersion  uint32 // newest version of the privacy policy in force
-	PrivacyContact string // who answers for the data; a collector without one does not start
-	StorePrefix    string // "none", or "coarse": count traffic by /16 and /32 for two days
+	Policy      Policies // what users agreed to, and who answers for it
+	StorePrefix string   // "none", or "coarse": count traffic by /16 and /32 for two days
+	// PauseClients tells clients to record and send nothing for so long. 0: they go on.
+	PauseClients time.Duration
 
 	FlushAge   time.Duration // an insert waits this long for more rows
 	FlushRows  int           // or for so many
@@ -54,9 +57,9 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:4680", Admin: "127.0.0.1:4681",
-		PolicyVersion: 1, StorePrefix: PrefixCoarse,
-		FlushAge:  200 * time.Millisecond, // long against an insert (20 ms), short against a deadline (15 s)
-		FlushRows: 50_000,                 // larger blocks gain nothing, smaller ones cost merges
+		StorePrefix: PrefixCoarse,
+		FlushAge:    200 * time.Millisecond, // long against an insert (20 ms), short against a deadline (15 s)
+		FlushRows:   50_000,                 // larger blocks gain nothing, smaller ones cost merges
 		// A row takes about 250 octets in columns: 250,000 are about 60 MiB.
 		MaxPending: 250_000,
 		RetryAfter: time.Minute,
@@ -79,8 +82,8 @@ func (c *Config) Validate() error {
 	check(loopback(c.Admin), "admin: %q is not a loopback address; metrics and profiles are not for the public", c.Admin)
 	check(c.Database.Address != "", "clickhouse: no address given")
 	check(c.KeyDir != "", "keys: no folder given")
-	check(c.PrivacyContact != "", "privacy-contact: none given; users must be able to reach who answers for their data")
-	check(c.PolicyVersion > 0, "policy-version: must be at least 1")
+	problems = append(problems, c.Policy.validate())
+	check(c.PauseClients >= 0 && c.PauseClients <= maxPause, "pause-clients: %s is not between 0 and %s", c.PauseClients, maxPause)
 	check(c.StorePrefix == PrefixNone || c.StorePrefix == PrefixCoarse, "store-prefix: %q is neither none nor coarse", c.StorePrefix)
 	check(c.Plaintext || c.TLS != nil, "tls-cert and tls-key: none given (or -plaintext, on loopback)")
 	check(!c.Plaintext || loopback(c.Listen), "plaintext: %q is not a loopback address; the public listener speaks TLS 1.3 only", c.Listen)
@@ -92,6 +95,9 @@ func (c *Config) Validate() error {
 	check(c.MaxStreams > 0, "max-streams: must be at least 1")
 	return errors.Join(problems...)
 }
+
+// maxPause is as long as clients keep what they have not sent.
+const maxPause = period.Retention
 
 // maxFlushAge keeps an acknowledgement well within a client's deadline of 15 s.
 const maxFlushAge = 5 * time.Second

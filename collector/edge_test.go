@@ -34,7 +34,7 @@ func TestConfigReportsEveryProblem(t *testing.T) {
 	if err == nil {
 		t.Fatal("a useless configuration is taken")
 	}
-	for _, want := range []string{"admin:", "clickhouse:", "keys:", "privacy-contact:", "plaintext:", "store-prefix:", "flush-age:", "max-pending:"} {
+	for _, want := range []string{"admin:", "clickhouse:", "keys:", "policy:", "plaintext:", "store-prefix:", "flush-age:", "max-pending:"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

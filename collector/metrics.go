@@ -23,6 +23,7 @@ type metrics struct {
 	shed      prometheus.Counter
 	failed    prometheus.Counter
 	corrected *prometheus.CounterVec // by field and action
+	erasures  *prometheus.CounterVec // by outcome
 	panics    prometheus.Counter
 	inserts   *prometheus.CounterVec // by outcome
 	attempts  prometheus.Counter
@@ -45,6 +46,7 @@ func newMetrics(pending func() int) *metrics {
 		shed:      counter("events_shed_total", "Events that were sent away for now, before they were accepted."),
 		failed:    counter("events_failed_total", "Events that could not be stored though nothing is wrong with them; clients keep them."),
 		corrected: vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
+		erasures:  vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
 		panics:    counter("panics_total", "Calls that ended in a panic."),
 		inserts:   vec("inserts_total", "Blocks by how they ended.", "outcome"),
 		attempts:  counter("insert_attempts_total", "Attempts at inserting a block."),
@@ -55,7 +57,7 @@ func newMetrics(pending func() int) *metrics {
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "rows_pending",
 		Help: "Rows that wait or are being inserted."}, func() float64 { return float64(pending()) })
-	m.registry.MustRegister(m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.panics, m.inserts,
+	m.registry.MustRegister(m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.inserts,
 		m.attempts, m.rows, m.seconds, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.makeSeries()
@@ -71,6 +73,9 @@ func (m *metrics) makeSeries() {
 		for _, action := range []rules.Action{rules.Generalised, rules.Bucketed, rules.Clamped, rules.Dropped} {
 			m.corrected.WithLabelValues(f.Path, string(action))
 		}
+	}
+	for _, outcome := range eraseOutcomes {
+		m.erasures.WithLabelValues(outcome)
 	}
 	for _, outcome := range []string{"committed", "failed"} {
 		m.inserts.WithLabelValues(outcome)

@@ -15,6 +15,7 @@ import (
 	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
+	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
@@ -58,7 +59,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	s := &Server{cfg: cfg, keys: keys, limiter: limit.New(cfg.LimitRate, cfg.LimitBurst, cfg.Now)}
-	s.rules = scrub.Rules{Hasher: keys, MaxPolicy: cfg.PolicyVersion, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
+	s.rules = scrub.Rules{Hasher: keys, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
+	s.rules.Covers = func(version uint32, p period.Period) bool { return s.cfg.Policy.covers(version, p, s.cfg.Now()) }
 	s.metrics = newMetrics(func() int { return s.sink.Pending() })
 	if s.public, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("collector: listen: %w", err)
@@ -99,7 +101,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.admin.draining()
 		s.drain()
 	}()
-	s.cfg.Logger.Info("serving", "listen", s.Addr(), "admin", s.AdminAddr(), "policy", s.cfg.PolicyVersion)
+	s.cfg.Logger.Info("serving", "listen", s.Addr(), "admin", s.AdminAddr(), "policy", s.reply().PolicyVersion)
 	err := s.grpc.Serve(s.public)
 	if ctx.Err() == nil {
 		s.sink.Close()

@@ -19,12 +19,12 @@ import (
 // Upload implements collectorv1.CollectorServer: the whole path of a batch. It
 // returns without an error only after the rows are committed durably.
 func (s *Server) Upload(ctx context.Context, request *collectorv1.UploadRequest) (*collectorv1.UploadResponse, error) {
-	// A reply of two octets is not worth a compressor.
+	// A reply of some octets is not worth a compressor.
 	_ = grpc.SetSendCompressor(ctx, "identity")
 	if err := s.take(ctx, request); err != nil {
 		return nil, statusOf(err, s.cfg.RetryAfter)
 	}
-	return &collectorv1.UploadResponse{PolicyVersion: s.cfg.PolicyVersion}, nil
+	return s.reply(), nil
 }
 
 // take limits, scrubs and stores, and books every event exactly once: here, or

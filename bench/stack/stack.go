@@ -9,6 +9,7 @@ package stack
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"net"
@@ -59,6 +60,13 @@ type process struct {
 	err  error         // set before done is closed
 }
 
+// policies is what the installations of this machine agree to.
+//
+//go:embed policies.json
+var policies []byte
+
+const policyFile = "policies.json"
+
 const (
 	readyTimeout = 30 * time.Second
 	drainTimeout = 30 * time.Second // a collector flushes what it has accepted
@@ -94,6 +102,9 @@ func (s *Stack) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := writeCertificate(s.cfg.Dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.cfg.Dir, policyFile), policies, 0o600); err != nil {
 		return err
 	}
 	if s.listen, err = freeAddress(); err != nil {
@@ -158,7 +169,7 @@ func (s *Stack) StartCollector(ctx context.Context) error {
 
 func (s *Stack) flags() []string {
 	flags := []string{"-listen", s.listen, "-admin", s.admin, "-keys", filepath.Join(s.cfg.Dir, "keys"),
-		"-privacy-contact", "privacy@example.org"}
+		"-policy", filepath.Join(s.cfg.Dir, policyFile)}
 	if s.cfg.Plaintext {
 		return append(flags, "-plaintext")
 	}

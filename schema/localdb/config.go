@@ -13,8 +13,14 @@ const Administrator = "administrator"
 
 // User is a database user and what it may do: "SELECT ON published.*".
 type User struct {
-	Name   string
-	Grants []string
+	Name    string
+	Grants  []string
+	Filters []Filter // of the rows that it sees
+}
+
+// Filter leaves a user only the rows of a table that meet a condition.
+type Filter struct {
+	Database, Table, Condition string
 }
 
 // Config says where a server lives and who may use it.

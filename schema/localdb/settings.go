@@ -124,6 +124,11 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
       <networks><ip>127.0.0.1</ip></networks>
       <profile>default</profile>
       <quota>default</quota>
+{{- if .Filters}}
+      <databases>{{range .Filters}}
+        <{{.Database}}><{{.Table}}><filter>{{.Condition}}</filter></{{.Table}}></{{.Database}}>{{end}}
+      </databases>
+{{- end}}
 {{- if .Grants}}
       <grants>{{range .Grants}}
         <query>GRANT {{.}}</query>{{end}}
@@ -139,6 +144,7 @@ var usersTemplate = template.Must(template.New("users.xml").Parse(`<clickhouse>
 type userEntry struct {
 	Name, Hash string
 	Grants     []string
+	Filters    []Filter
 }
 
 // writeSettings writes the server's and the users' configuration.
@@ -150,7 +156,7 @@ func writeSettings(cfg Config, id identity) error {
 			grants = []string{"USAGE ON *.*"} // an empty list would mean everything
 		}
 		hash := sha256.Sum256([]byte(id.Passwords[u.Name]))
-		users = append(users, userEntry{Name: u.Name, Hash: hex.EncodeToString(hash[:]), Grants: grants})
+		users = append(users, userEntry{Name: u.Name, Hash: hex.EncodeToString(hash[:]), Grants: grants, Filters: u.Filters})
 	}
 	for name, part := range map[string]struct {
 		template *template.Template

@@ -14,6 +14,15 @@ const (
 	Analyst    = "analyst"    // reads what is published
 )
 
+// filters hide what users asked to have erased from whoever can read raw rows. A
+// pseudonym is of one period, so a unit's number alone says who is meant.
+var filters = []localdb.Filter{
+	{Database: "raw", Table: "slices", Condition: notErased},
+	{Database: "raw", Table: "counters", Condition: notErased},
+}
+
+const notErased = "unit NOT IN (SELECT unit FROM raw.erasures)"
+
 // Users returns the users with their grants.
 func Users() []localdb.User {
 	return []localdb.User{
@@ -32,7 +41,7 @@ func Users() []localdb.User {
 			"SELECT, INSERT ON published.*",
 			"SELECT, INSERT ON ledger.*",
 			"SELECT ON system.parts",
-		}},
+		}, Filters: filters},
 		{Name: Analyst, Grants: []string{
 			"SELECT ON published.*",
 		}},
@@ -40,7 +49,8 @@ func Users() []localdb.User {
 }
 
 // RoleStatements returns the SQL by which the administrator of a ClickHouse that
-// keeps its users itself creates a role for each of them.
+// keeps its users itself creates a role for each of them, and hides from all what
+// is erased.
 func RoleStatements() []string {
 	var list []string
 	for _, u := range Users() {
@@ -49,6 +59,9 @@ func RoleStatements() []string {
 		for _, grant := range u.Grants {
 			list = append(list, fmt.Sprintf("GRANT %s TO %s", grant, role))
 		}
+	}
+	for _, f := range filters {
+		list = append(list, fmt.Sprintf("CREATE ROW POLICY IF NOT EXISTS slicemetry_erased ON %s.%s USING %s TO ALL", f.Database, f.Table, f.Condition))
 	}
 	return list
 }

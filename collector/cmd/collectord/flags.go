@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/peterbourgon/ff/v3"
@@ -17,12 +18,23 @@ only after the rows are committed, and keeps nothing on disk but the keys of its
 pseudonyms. It drains on SIGTERM.
 
   collectord -listen :4680 -tls-cert collector.crt -tls-key collector.key \
-    -keys /var/lib/slicemetry/keys -privacy-contact privacy@example.org
+    -keys /var/lib/slicemetry/keys -policy /etc/slicemetry/policies.json
 
 with COLLECTORD_CLICKHOUSE=clickhouse://collector:PASSWORD@127.0.0.1:9000 in the
 environment: arguments are visible to every user of the machine. Every flag can
 come from the environment in this way, or from -config, a file of lines
 "flag value". Flags come first, then the environment, then the file.
+
+The policy file says what users agreed to and who answers for it:
+
+  {"privacy_contact": "privacy@example.org",
+   "complaints": "https://example.org/complaints", "answer_days": 45,
+   "current": {"version": 1, "effective": "2026-01-01", "url": "https://example.org/privacy/1"},
+   "next": {"version": 2, "published": "2026-11-01", "effective": "2026-12-01",
+            "url": "https://example.org/privacy/2", "summary": "What changes."}}
+
+"next" takes over on its day, which must be 30 days after it was published;
+clients are told of it, and pause until their users agree to it.
 
 Health is at http://ADMIN/healthz and /readyz, metrics at /metrics.
 
@@ -38,7 +50,8 @@ func parse(args []string) (collector.Config, error) {
 		fs.PrintDefaults()
 	}
 	var dsn, certificate, key string
-	policy, streams := fs.Uint("policy-version", uint(cfg.PolicyVersion), "newest version of the privacy policy in force"), fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
+	var policy string
+	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
 	fs.String("config", "", "file to read flags from")
 	fs.StringVar(&cfg.Listen, "listen", cfg.Listen, "public address")
 	fs.StringVar(&cfg.Admin, "admin", cfg.Admin, "address of health, metrics and profiles; loopback only")
@@ -47,7 +60,8 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&certificate, "tls-cert", "", "certificate chain, PEM (required, or -plaintext)")
 	fs.StringVar(&key, "tls-key", "", "its private key, PEM")
 	fs.BoolVar(&cfg.Plaintext, "plaintext", false, "serve without TLS, on loopback only")
-	fs.StringVar(&cfg.PrivacyContact, "privacy-contact", "", "who answers for the data (required)")
+	fs.StringVar(&policy, "policy", "", "file that says what users agreed to and who answers for it (required)")
+	fs.DurationVar(&cfg.PauseClients, "pause-clients", 0, "tell clients to record and send nothing for so long")
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
 	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits this long for more rows")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or for so many")
@@ -58,12 +72,12 @@ func parse(args []string) (collector.Config, error) {
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("COLLECTORD"), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser)); err != nil {
 		return cfg, err
 	}
-	cfg.PolicyVersion, cfg.MaxStreams = uint32(*policy), uint32(*streams)
+	cfg.MaxStreams = uint32(*streams)
 	var problems []error
 	if fs.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q is not a flag", fs.Arg(0)))
 	}
-	problems = append(problems, addDatabase(&cfg, dsn), addCertificate(&cfg, certificate, key))
+	problems = append(problems, addDatabase(&cfg, dsn), addCertificate(&cfg, certificate, key), addPolicy(&cfg, policy))
 	return cfg, errors.Join(append(problems, cfg.Validate())...)
 }
 
@@ -77,6 +91,22 @@ func addDatabase(cfg *collector.Config, dsn string) error {
 		return errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:PORT")
 	}
 	cfg.Database = collector.Database{Address: options.Addr[0], User: options.Auth.Username, Password: options.Auth.Password}
+	return nil
+}
+
+// addPolicy reads the policy file. Without one Validate says what is missing.
+func addPolicy(cfg *collector.Config, path string) error {
+	if path == "" {
+		return nil // Validate says so
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	cfg.Policy, err = collector.ParsePolicies(data)
+	if err != nil {
+		return fmt.Errorf("policy: %s: %w", path, err)
+	}
 	return nil
 }
 

@@ -32,6 +32,8 @@ import (
 const (
 	keyBytes  = 32 // HMAC-SHA256 takes no more than its block, and 256 bits are enough for ever
 	extension = ".key"
+	// receiptBytes: nobody guesses a receipt.
+	receiptBytes = 16
 )
 
 // ErrDamaged says that a key file is not a key. It is never repaired by a new
@@ -67,13 +69,27 @@ func (r *Ring) Hashes(p period.Period, token, id []byte) (unit, batch uint64, er
 	return hash(key, "unit", token), hash(key, "batch", token, id), nil
 }
 
+// Erasure returns the unit that a token stands for, and the receipt of its
+// erasure: the first 16 octets of HMAC-SHA256(key, "erasure" || token).
+func (r *Ring) Erasure(p period.Period, token []byte) (unit uint64, receipt []byte, err error) {
+	key, err := r.key(p)
+	if err != nil {
+		return 0, nil, fmt.Errorf("pseudonym: key of %s: %w", p, err)
+	}
+	return hash(key, "unit", token), mac(key, "erasure", token)[:receiptBytes], nil
+}
+
 func hash(key []byte, label string, parts ...[]byte) uint64 {
+	return binary.BigEndian.Uint64(mac(key, label, parts...))
+}
+
+func mac(key []byte, label string, parts ...[]byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(label))
 	for _, part := range parts {
 		mac.Write(part)
 	}
-	return binary.BigEndian.Uint64(mac.Sum(nil))
+	return mac.Sum(nil)
 }
 
 func (r *Ring) key(p period.Period) ([]byte, error) {

@@ -35,19 +35,23 @@ type Hasher interface {
 	// Hashes returns the unit and batch hash. It must give the same for the same
 	// arguments, in every collector, for as long as the period is open.
 	Hashes(p period.Period, token, id []byte) (unit, batch uint64, err error)
+	// Erasure returns the unit hash, and a receipt by which the operator can tell
+	// that this token was erased.
+	Erasure(p period.Period, token []byte) (unit uint64, receipt []byte, err error)
 }
 
 // Rules says what a collector accepts.
 type Rules struct {
 	Hasher      Hasher
-	MaxPolicy   uint32           // the newest version of the policy in force
-	KeepOrigins bool             // count events by coarse prefix
-	Now         func() time.Time // time.Now outside of tests
+	Covers      func(policy uint32, p period.Period) bool // whether consent to a policy allows a week's data
+	KeepOrigins bool                                      // count events by coarse prefix
+	Now         func() time.Time                          // time.Now outside of tests
 }
 
-// Rows are the rows of one batch, ready to be stored.
+// Rows are the rows of one batch, or an erasure, ready to be stored.
 type Rows struct {
 	period      period.Period
+	erasure     bool // nothing but that the unit is erased
 	unit, batch uint64
 	slices      []*telemetryv1.Slice
 	counters    *telemetryv1.UsageCounters // nil for none
@@ -56,6 +60,9 @@ type Rows struct {
 
 // Period returns the period that all the rows belong to.
 func (r *Rows) Period() period.Period { return r.period }
+
+// Erasure reports whether the rows say that the unit is erased, and nothing else.
+func (r *Rows) Erasure() bool { return r.erasure }
 
 // Unit returns the hash that stands for the installation within the period.
 func (r *Rows) Unit() uint64 { return r.unit }
@@ -113,12 +120,37 @@ func (s Rules) check(b *telemetryv1.Batch) Reason {
 		return Empty
 	case len(b.Slices) > MaxSlices:
 		return TooManySlices
-	case b.PolicyVersion == 0 || b.PolicyVersion > s.MaxPolicy:
+	}
+	if reason := s.checkPeriod(b.Period); reason != "" {
+		return reason
+	}
+	if !s.Covers(b.PolicyVersion, period.Period(b.Period)) {
 		return PolicyUnknown
 	}
-	p, now := period.Period(b.Period), s.Now()
+	return ""
+}
+
+// Erasure scrubs the wish to be erased: it returns the row that says so, and a
+// receipt.
+func (s Rules) Erasure(token []byte, monday uint32) (*Rows, []byte, error) {
+	if !random(token) {
+		return nil, nil, Malformed
+	}
+	if reason := s.checkPeriod(monday); reason != "" {
+		return nil, nil, reason
+	}
+	p := period.Period(monday)
+	unit, receipt, err := s.Hasher.Erasure(p, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Rows{period: p, unit: unit, erasure: true}, receipt, nil
+}
+
+func (s Rules) checkPeriod(monday uint32) Reason {
+	p, now := period.Period(monday), s.Now()
 	switch {
-	case b.Period > maxPeriod || !p.Valid():
+	case monday > maxPeriod || !p.Valid():
 		return BadPeriod
 	case p.Expired(now):
 		return PeriodClosed

@@ -31,7 +31,7 @@ func testRules(t testing.TB) Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Rules{Hasher: ring, MaxPolicy: 2, KeepOrigins: true, Now: func() time.Time { return now }}
+	return Rules{Hasher: ring, Covers: func(policy uint32, _ period.Period) bool { return policy == 1 || policy == 2 }, KeepOrigins: true, Now: func() time.Time { return now }}
 }
 
 func octets() []byte {

@@ -29,6 +29,7 @@ type block struct {
 
 	slices   sliceColumns
 	counters counterColumns
+	erasures erasureColumns
 	origins  map[netip.Prefix]*origin
 }
 
@@ -46,6 +47,11 @@ func (b *block) rows() int { return max(b.events, b.batches) }
 
 // add copies a batch's rows into the columns.
 func (b *block) add(rows *scrub.Rows) {
+	b.batches++
+	if rows.Erasure() {
+		b.erasures.append(rows)
+		return
+	}
 	for i, s := range rows.Slices() {
 		b.slices.append(rows, uint16(i), s)
 	}
@@ -62,7 +68,21 @@ func (b *block) add(rows *scrub.Rows) {
 		o.events += uint64(len(rows.Slices()))
 	}
 	b.events += len(rows.Slices())
-	b.batches++
+}
+
+// erasureColumns are the columns of raw.erasures.
+type erasureColumns struct {
+	period proto.ColDate
+	unit   proto.ColUInt64
+}
+
+func (c *erasureColumns) append(rows *scrub.Rows) {
+	c.period = append(c.period, proto.Date(rows.Period()))
+	c.unit.Append(rows.Unit())
+}
+
+func (c *erasureColumns) input() proto.Input {
+	return proto.Input{{Name: "period", Data: &c.period}, {Name: "unit", Data: &c.unit}}
 }
 
 // counterColumns are the columns of raw.counters.

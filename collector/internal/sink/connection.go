@@ -39,6 +39,9 @@ func (c *connection) insert(ctx context.Context, b *block) error {
 	if err == nil {
 		err = c.insertTable(ctx, "counters", b.token, b.counters.input())
 	}
+	if err == nil {
+		err = c.insertTable(ctx, "erasures", b.token, b.erasures.input())
+	}
 	if err != nil {
 		c.close() // its state is unknown
 		return err

@@ -42,7 +42,7 @@ func start(t testing.TB, change func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{db: migrationtest.Start(t), rules: scrub.Rules{Hasher: ring, MaxPolicy: 1, KeepOrigins: true, Now: time.Now}}
+	b := &bench{db: migrationtest.Start(t), rules: scrub.Rules{Hasher: ring, Covers: func(policy uint32, _ period.Period) bool { return policy == 1 }, KeepOrigins: true, Now: time.Now}}
 	cfg := Config{
 		Database:  Database{Address: b.db.Addr(), User: migrations.Collector, Password: b.db.Password(migrations.Collector)},
 		FlushRows: 1000, FlushAge: 10 * time.Millisecond, MaxPending: 100_000, GiveUp: 20 * time.Second, Inserters: 2,

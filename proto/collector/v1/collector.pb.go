@@ -69,11 +69,16 @@ func (x *UploadRequest) GetBatch() *v1.Batch {
 	return nil
 }
 
-// UploadResponse is the same for every batch that was stored.
+// UploadResponse is the same for every batch that was stored: it holds nothing
+// about the batch or its sender.
 type UploadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Newest version of the policy that the collector knows.
+	// Version of the privacy policy that is in force.
 	PolicyVersion uint32 `protobuf:"varint,1,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
+	// The version that will follow it. Users are told at least 30 days before.
+	Next *PolicyNotice `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// More than 0: record and send nothing for so long.
+	PauseSeconds  uint32 `protobuf:"varint,3,opt,name=pause_seconds,json=pauseSeconds,proto3" json:"pause_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,17 +120,419 @@ func (x *UploadResponse) GetPolicyVersion() uint32 {
 	return 0
 }
 
+func (x *UploadResponse) GetNext() *PolicyNotice {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *UploadResponse) GetPauseSeconds() uint32 {
+	if x != nil {
+		return x.PauseSeconds
+	}
+	return 0
+}
+
+// PolicyNotice announces a version of the privacy policy.
+type PolicyNotice struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// First day it is in force, in days since 1970-01-01.
+	Effective     uint32 `protobuf:"varint,2,opt,name=effective,proto3" json:"effective,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyNotice) Reset() {
+	*x = PolicyNotice{}
+	mi := &file_collector_v1_collector_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyNotice) ProtoMessage() {}
+
+func (x *PolicyNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyNotice.ProtoReflect.Descriptor instead.
+func (*PolicyNotice) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PolicyNotice) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *PolicyNotice) GetEffective() uint32 {
+	if x != nil {
+		return x.Effective
+	}
+	return 0
+}
+
+type EraseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The random number that the installation used in the period.
+	UnitToken []byte `protobuf:"bytes,1,opt,name=unit_token,json=unitToken,proto3" json:"unit_token,omitempty"`
+	// The period's first day, in days since 1970-01-01.
+	Period        uint32 `protobuf:"varint,2,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseRequest) Reset() {
+	*x = EraseRequest{}
+	mi := &file_collector_v1_collector_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseRequest) ProtoMessage() {}
+
+func (x *EraseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
+func (*EraseRequest) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *EraseRequest) GetUnitToken() []byte {
+	if x != nil {
+		return x.UnitToken
+	}
+	return nil
+}
+
+func (x *EraseRequest) GetPeriod() uint32 {
+	if x != nil {
+		return x.Period
+	}
+	return 0
+}
+
+type EraseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Proves to the operator, for as long as the period's key exists, that this
+	// token was erased: the first 16 octets of an HMAC of it.
+	Receipt []byte `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// Day by which no copy is left on any disk, in days since 1970-01-01.
+	GoneBy        uint32 `protobuf:"varint,2,opt,name=gone_by,json=goneBy,proto3" json:"gone_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseResponse) Reset() {
+	*x = EraseResponse{}
+	mi := &file_collector_v1_collector_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseResponse) ProtoMessage() {}
+
+func (x *EraseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
+func (*EraseResponse) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EraseResponse) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *EraseResponse) GetGoneBy() uint32 {
+	if x != nil {
+		return x.GoneBy
+	}
+	return 0
+}
+
+type GetPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyRequest) Reset() {
+	*x = GetPolicyRequest{}
+	mi := &file_collector_v1_collector_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyRequest) ProtoMessage() {}
+
+func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{5}
+}
+
+type GetPolicyResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Current *Policy                `protobuf:"bytes,1,opt,name=current,proto3" json:"current,omitempty"`
+	// Announced; missing when nothing is.
+	Next *Policy `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	// Who answers for the data.
+	PrivacyContact string `protobuf:"bytes,3,opt,name=privacy_contact,json=privacyContact,proto3" json:"privacy_contact,omitempty"`
+	// How to complain, and within how many days there is an answer.
+	Complaints    string `protobuf:"bytes,4,opt,name=complaints,proto3" json:"complaints,omitempty"`
+	AnswerDays    uint32 `protobuf:"varint,5,opt,name=answer_days,json=answerDays,proto3" json:"answer_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPolicyResponse) Reset() {
+	*x = GetPolicyResponse{}
+	mi := &file_collector_v1_collector_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPolicyResponse) ProtoMessage() {}
+
+func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
+func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetPolicyResponse) GetCurrent() *Policy {
+	if x != nil {
+		return x.Current
+	}
+	return nil
+}
+
+func (x *GetPolicyResponse) GetNext() *Policy {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *GetPolicyResponse) GetPrivacyContact() string {
+	if x != nil {
+		return x.PrivacyContact
+	}
+	return ""
+}
+
+func (x *GetPolicyResponse) GetComplaints() string {
+	if x != nil {
+		return x.Complaints
+	}
+	return ""
+}
+
+func (x *GetPolicyResponse) GetAnswerDays() uint32 {
+	if x != nil {
+		return x.AnswerDays
+	}
+	return 0
+}
+
+// Policy is one version of the privacy policy.
+type Policy struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Days since 1970-01-01.
+	Published uint32 `protobuf:"varint,2,opt,name=published,proto3" json:"published,omitempty"`
+	Effective uint32 `protobuf:"varint,3,opt,name=effective,proto3" json:"effective,omitempty"`
+	// The text for people.
+	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
+	// What changed, in a few sentences.
+	Summary       string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_collector_v1_collector_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_collector_v1_collector_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_collector_v1_collector_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Policy) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Policy) GetPublished() uint32 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
+func (x *Policy) GetEffective() uint32 {
+	if x != nil {
+		return x.Effective
+	}
+	return 0
+}
+
+func (x *Policy) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Policy) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
 var File_collector_v1_collector_proto protoreflect.FileDescriptor
 
 const file_collector_v1_collector_proto_rawDesc = "" +
 	"\n" +
 	"\x1ccollector/v1/collector.proto\x12\x17slicemetry.collector.v1\x1a\x1ctelemetry/v1/telemetry.proto\"E\n" +
 	"\rUploadRequest\x124\n" +
-	"\x05batch\x18\x01 \x01(\v2\x1e.slicemetry.telemetry.v1.BatchR\x05batch\"7\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1e.slicemetry.telemetry.v1.BatchR\x05batch\"\x97\x01\n" +
 	"\x0eUploadResponse\x12%\n" +
-	"\x0epolicy_version\x18\x01 \x01(\rR\rpolicyVersion2f\n" +
+	"\x0epolicy_version\x18\x01 \x01(\rR\rpolicyVersion\x129\n" +
+	"\x04next\x18\x02 \x01(\v2%.slicemetry.collector.v1.PolicyNoticeR\x04next\x12#\n" +
+	"\rpause_seconds\x18\x03 \x01(\rR\fpauseSeconds\"F\n" +
+	"\fPolicyNotice\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1c\n" +
+	"\teffective\x18\x02 \x01(\rR\teffective\"E\n" +
+	"\fEraseRequest\x12\x1d\n" +
+	"\n" +
+	"unit_token\x18\x01 \x01(\fR\tunitToken\x12\x16\n" +
+	"\x06period\x18\x02 \x01(\rR\x06period\"B\n" +
+	"\rEraseResponse\x12\x18\n" +
+	"\areceipt\x18\x01 \x01(\fR\areceipt\x12\x17\n" +
+	"\agone_by\x18\x02 \x01(\rR\x06goneBy\"\x12\n" +
+	"\x10GetPolicyRequest\"\xed\x01\n" +
+	"\x11GetPolicyResponse\x129\n" +
+	"\acurrent\x18\x01 \x01(\v2\x1f.slicemetry.collector.v1.PolicyR\acurrent\x123\n" +
+	"\x04next\x18\x02 \x01(\v2\x1f.slicemetry.collector.v1.PolicyR\x04next\x12'\n" +
+	"\x0fprivacy_contact\x18\x03 \x01(\tR\x0eprivacyContact\x12\x1e\n" +
+	"\n" +
+	"complaints\x18\x04 \x01(\tR\n" +
+	"complaints\x12\x1f\n" +
+	"\vanswer_days\x18\x05 \x01(\rR\n" +
+	"answerDays\"\x8a\x01\n" +
+	"\x06Policy\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1c\n" +
+	"\tpublished\x18\x02 \x01(\rR\tpublished\x12\x1c\n" +
+	"\teffective\x18\x03 \x01(\rR\teffective\x12\x10\n" +
+	"\x03url\x18\x04 \x01(\tR\x03url\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary2\xa2\x02\n" +
 	"\tCollector\x12Y\n" +
-	"\x06Upload\x12&.slicemetry.collector.v1.UploadRequest\x1a'.slicemetry.collector.v1.UploadResponseBAZ?github.com/slicemetry/slicemetry/proto/collector/v1;collectorv1b\x06proto3"
+	"\x06Upload\x12&.slicemetry.collector.v1.UploadRequest\x1a'.slicemetry.collector.v1.UploadResponse\x12V\n" +
+	"\x05Erase\x12%.slicemetry.collector.v1.EraseRequest\x1a&.slicemetry.collector.v1.EraseResponse\x12b\n" +
+	"\tGetPolicy\x12).slicemetry.collector.v1.GetPolicyRequest\x1a*.slicemetry.collector.v1.GetPolicyResponseBAZ?github.com/slicemetry/slicemetry/proto/collector/v1;collectorv1b\x06proto3"
 
 var (
 	file_collector_v1_collector_proto_rawDescOnce sync.Once
@@ -139,21 +546,34 @@ func file_collector_v1_collector_proto_rawDescGZIP() []byte {
 	return file_collector_v1_collector_proto_rawDescData
 }
 
-var file_collector_v1_collector_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_collector_v1_collector_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_collector_v1_collector_proto_goTypes = []any{
-	(*UploadRequest)(nil),  // 0: slicemetry.collector.v1.UploadRequest
-	(*UploadResponse)(nil), // 1: slicemetry.collector.v1.UploadResponse
-	(*v1.Batch)(nil),       // 2: slicemetry.telemetry.v1.Batch
+	(*UploadRequest)(nil),     // 0: slicemetry.collector.v1.UploadRequest
+	(*UploadResponse)(nil),    // 1: slicemetry.collector.v1.UploadResponse
+	(*PolicyNotice)(nil),      // 2: slicemetry.collector.v1.PolicyNotice
+	(*EraseRequest)(nil),      // 3: slicemetry.collector.v1.EraseRequest
+	(*EraseResponse)(nil),     // 4: slicemetry.collector.v1.EraseResponse
+	(*GetPolicyRequest)(nil),  // 5: slicemetry.collector.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil), // 6: slicemetry.collector.v1.GetPolicyResponse
+	(*Policy)(nil),            // 7: slicemetry.collector.v1.Policy
+	(*v1.Batch)(nil),          // 8: slicemetry.telemetry.v1.Batch
 }
 var file_collector_v1_collector_proto_depIdxs = []int32{
-	2, // 0: slicemetry.collector.v1.UploadRequest.batch:type_name -> slicemetry.telemetry.v1.Batch
-	0, // 1: slicemetry.collector.v1.Collector.Upload:input_type -> slicemetry.collector.v1.UploadRequest
-	1, // 2: slicemetry.collector.v1.Collector.Upload:output_type -> slicemetry.collector.v1.UploadResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	8, // 0: slicemetry.collector.v1.UploadRequest.batch:type_name -> slicemetry.telemetry.v1.Batch
+	2, // 1: slicemetry.collector.v1.UploadResponse.next:type_name -> slicemetry.collector.v1.PolicyNotice
+	7, // 2: slicemetry.collector.v1.GetPolicyResponse.current:type_name -> slicemetry.collector.v1.Policy
+	7, // 3: slicemetry.collector.v1.GetPolicyResponse.next:type_name -> slicemetry.collector.v1.Policy
+	0, // 4: slicemetry.collector.v1.Collector.Upload:input_type -> slicemetry.collector.v1.UploadRequest
+	3, // 5: slicemetry.collector.v1.Collector.Erase:input_type -> slicemetry.collector.v1.EraseRequest
+	5, // 6: slicemetry.collector.v1.Collector.GetPolicy:input_type -> slicemetry.collector.v1.GetPolicyRequest
+	1, // 7: slicemetry.collector.v1.Collector.Upload:output_type -> slicemetry.collector.v1.UploadResponse
+	4, // 8: slicemetry.collector.v1.Collector.Erase:output_type -> slicemetry.collector.v1.EraseResponse
+	6, // 9: slicemetry.collector.v1.Collector.GetPolicy:output_type -> slicemetry.collector.v1.GetPolicyResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_collector_v1_collector_proto_init() }
@@ -167,7 +587,7 @@ func file_collector_v1_collector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_collector_v1_collector_proto_rawDesc), len(file_collector_v1_collector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,7 +22,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Collector_Upload_FullMethodName = "/slicemetry.collector.v1.Collector/Upload"
+	Collector_Upload_FullMethodName    = "/slicemetry.collector.v1.Collector/Upload"
+	Collector_Erase_FullMethodName     = "/slicemetry.collector.v1.Collector/Erase"
+	Collector_GetPolicy_FullMethodName = "/slicemetry.collector.v1.Collector/GetPolicy"
 )
 
 // CollectorClient is the client API for Collector service.
@@ -35,11 +37,18 @@ const (
 // UNAVAILABLE and RESOURCE_EXHAUSTED with google.rpc.RetryInfo (keep it, come
 // back later); INVALID_ARGUMENT (this batch will never be taken);
 // FAILED_PRECONDITION (the batch's period is closed, or its policy is not in
-// force).
+// force); UNIMPLEMENTED (this client is too old: stop until it is updated).
 type CollectorClient interface {
 	// Upload stores one batch. It answers OK only after the rows are committed
 	// durably; sending a batch again after any other outcome is always safe.
 	Upload(ctx context.Context, in *UploadRequest, opts ...grpc.CallOption) (*UploadResponse, error)
+	// Erase makes all that was stored under a unit token unreadable before it
+	// answers, now and for whatever arrives under that token later. Asking again
+	// gives the same receipt.
+	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error)
+	// GetPolicy says which privacy policy is in force, which one is announced, and
+	// who answers for the data.
+	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error)
 }
 
 type collectorClient struct {
@@ -60,6 +69,26 @@ func (c *collectorClient) Upload(ctx context.Context, in *UploadRequest, opts ..
 	return out, nil
 }
 
+func (c *collectorClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseResponse)
+	err := c.cc.Invoke(ctx, Collector_Erase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *collectorClient) GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPolicyResponse)
+	err := c.cc.Invoke(ctx, Collector_GetPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CollectorServer is the server API for Collector service.
 // All implementations must embed UnimplementedCollectorServer
 // for forward compatibility.
@@ -70,11 +99,18 @@ func (c *collectorClient) Upload(ctx context.Context, in *UploadRequest, opts ..
 // UNAVAILABLE and RESOURCE_EXHAUSTED with google.rpc.RetryInfo (keep it, come
 // back later); INVALID_ARGUMENT (this batch will never be taken);
 // FAILED_PRECONDITION (the batch's period is closed, or its policy is not in
-// force).
+// force); UNIMPLEMENTED (this client is too old: stop until it is updated).
 type CollectorServer interface {
 	// Upload stores one batch. It answers OK only after the rows are committed
 	// durably; sending a batch again after any other outcome is always safe.
 	Upload(context.Context, *UploadRequest) (*UploadResponse, error)
+	// Erase makes all that was stored under a unit token unreadable before it
+	// answers, now and for whatever arrives under that token later. Asking again
+	// gives the same receipt.
+	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
+	// GetPolicy says which privacy policy is in force, which one is announced, and
+	// who answers for the data.
+	GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error)
 	mustEmbedUnimplementedCollectorServer()
 }
 
@@ -87,6 +123,12 @@ type UnimplementedCollectorServer struct{}
 
 func (UnimplementedCollectorServer) Upload(context.Context, *UploadRequest) (*UploadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Upload not implemented")
+}
+func (UnimplementedCollectorServer) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
+}
+func (UnimplementedCollectorServer) GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPolicy not implemented")
 }
 func (UnimplementedCollectorServer) mustEmbedUnimplementedCollectorServer() {}
 func (UnimplementedCollectorServer) testEmbeddedByValue()                   {}
@@ -127,6 +169,42 @@ func _Collector_Upload_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Collector_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CollectorServer).Erase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Collector_Erase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CollectorServer).Erase(ctx, req.(*EraseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Collector_GetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CollectorServer).GetPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Collector_GetPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CollectorServer).GetPolicy(ctx, req.(*GetPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Collector_ServiceDesc is the grpc.ServiceDesc for Collector service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -137,6 +215,14 @@ var Collector_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Upload",
 			Handler:    _Collector_Upload_Handler,
+		},
+		{
+			MethodName: "Erase",
+			Handler:    _Collector_Erase_Handler,
+		},
+		{
+			MethodName: "GetPolicy",
+			Handler:    _Collector_GetPolicy_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
