@@ -40,6 +40,9 @@ func Open(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
 	c.queue.init()
+	if err := c.finishRefusal(); err != nil {
+		cfg.Logger.Warn("what a refusal left is not removed", "error", err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.apply()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ import (
 func nothing(string) string { return "" }
 
 func config(dir, endpoint string) client.Config {
-	return client.Config{Dir: dir, Endpoint: endpoint, Plaintext: true, Getenv: nothing}
+	return client.Config{Dir: dir, Endpoint: endpoint, Plaintext: true, Getenv: nothing, SystemFile: filepath.Join(dir, "no-such-file")}
 }
 
 func open(t testing.TB, cfg client.Config) *client.Client {
@@ -52,18 +51,6 @@ func granted(t testing.TB, cfg client.Config) *client.Client {
 	}
 	return c
 }
-
-// clock is a clock that stands still unless it is moved.
-type clock struct{ nanoseconds atomic.Int64 }
-
-func newClock(at time.Time) *clock {
-	c := &clock{}
-	c.nanoseconds.Store(at.UnixNano())
-	return c
-}
-
-func (c *clock) now() time.Time      { return time.Unix(0, c.nanoseconds.Load()) }
-func (c *clock) add(d time.Duration) { c.nanoseconds.Add(int64(d)) }
 
 // numbered is an event that can be told from others.
 func numbered(i int) *telemetryv1.Slice {
@@ -155,16 +142,16 @@ func TestCoarseOnDisk(t *testing.T) {
 // Each week has a number of its own.
 func TestPeriodsDoNotShareTokens(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := newClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
+	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
 	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.now
+	cfg.Now = clock.Now
 	c := granted(t, cfg)
 	for range 3 {
 		c.Record(numbered(1))
 		if _, err := c.Preview(); err != nil { // the writer reads the clock's week from the event
 			t.Fatal(err)
 		}
-		clock.add(7 * 24 * time.Hour)
+		clock.Add(7 * 24 * time.Hour)
 	}
 	if err := c.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -220,6 +207,8 @@ func TestAnswers(t *testing.T) {
 		{clienttest.Answer{Code: codes.Unimplemented}, true, 0},
 		{clienttest.Answer{Code: codes.PermissionDenied}, true, 0},
 		{clienttest.Answer{Lose: true}, true, 0},
+		{clienttest.Answer{Reset: true}, true, 0},
+		{clienttest.Answer{Code: codes.ResourceExhausted, RetryAfter: 6 * 24 * time.Hour}, true, 0},
 		{clienttest.Answer{Code: codes.InvalidArgument}, false, 1},
 		{clienttest.Answer{Code: codes.FailedPrecondition}, false, 1},
 	}
@@ -227,9 +216,9 @@ func TestAnswers(t *testing.T) {
 		t.Run(fmt.Sprint(tt.answer), func(t *testing.T) {
 			r := clienttest.Start(t)
 			r.Script(tt.answer)
-			clock := newClock(time.Now())
+			clock := clienttest.NewClock(time.Now())
 			cfg := config(t.TempDir(), r.Addr())
-			cfg.Now = clock.now
+			cfg.Now = clock.Now
 			c := granted(t, cfg)
 			c.Record(numbered(0))
 			err := c.Flush(t.Context())
@@ -243,12 +232,16 @@ func TestAnswers(t *testing.T) {
 			if !tt.kept {
 				return
 			}
-			if tt.answer.RetryAfter > 0 { // honoured in full, even by Flush
-				clock.add(tt.answer.RetryAfter - time.Second)
+			wait := tt.answer.RetryAfter
+			if tt.answer.Code == codes.Unimplemented {
+				wait = 7 * 24 * time.Hour // or an update
+			}
+			if wait > 0 { // honoured in full, even by Flush
+				clock.Add(wait - time.Second)
 				if err := c.Flush(t.Context()); !errors.As(err, &retry) || len(r.Requests()) != 1 {
 					t.Errorf("a second early: %v after %d requests", err, len(r.Requests()))
 				}
-				clock.add(time.Second)
+				clock.Add(time.Second)
 			}
 			if err := c.Flush(t.Context()); err != nil {
 				t.Fatal(err)

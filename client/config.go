@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -30,6 +30,16 @@ type Config struct {
 	// RootCAs are the roots that the collector's certificate must come from. nil:
 	// the system's.
 	RootCAs *x509.CertPool
+	// Pins are keys, one of which the collector's certificate chain must hold. The
+	// zero value asks for none.
+	Pins Pins
+	// Proxy is the URL of the proxy to go through: http, https or socks5, with user
+	// and password where it asks for them. "": HTTPS_PROXY and NO_PROXY say.
+	// NoProxy: none.
+	Proxy string
+	// SystemFile is an administrator's file which beats the user: {"telemetry":
+	// "off"}. "": DefaultSystemFile. It need not exist.
+	SystemFile string
 	// Plaintext sends without TLS, to a loopback address only.
 	Plaintext bool
 	// UploadInterval is the least time between two connections. 0:
@@ -61,7 +71,13 @@ func (c *Config) complete() error {
 	if c.Getenv == nil {
 		c.Getenv = os.Getenv
 	}
-	var problems []error
+	if c.SystemFile == "" {
+		c.SystemFile = DefaultSystemFile()
+	}
+	problems := []error{c.Pins.validate()}
+	if _, err := c.proxyFor(c.Endpoint); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Dir == "" {
 		dir, err := os.UserConfigDir()
 		problems = append(problems, err)
@@ -82,8 +98,14 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// tls returns the configuration of a connection: TLS 1.3, and no session cache,
-// by which two connections could be linked.
-func (c *Config) tls() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.RootCAs, ClientSessionCache: nil}
+// DefaultSystemFile is where an administrator, a school or a distribution
+// switches telemetry off for everybody.
+func DefaultSystemFile() string {
+	switch runtime.GOOS {
+	case "windows":
+		return filepath.Join(os.Getenv("ProgramData"), "slicemetry", "policy.json")
+	case "darwin":
+		return "/Library/Application Support/slicemetry/policy.json"
+	}
+	return "/etc/slicemetry/policy.json"
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/slicemetry/slicemetry/client/internal/durable"
+	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
 // State is what the user decided.
@@ -24,17 +27,21 @@ const (
 type Consent struct {
 	State         State     `json:"state"`
 	PolicyVersion uint32    `json:"policy_version,omitempty"` // that the user agreed to
+	Categories    []string  `json:"categories,omitempty"`     // kinds of data that the user agreed to
 	Date          time.Time `json:"date,omitzero"`            // of the decision, a day
 	Rule          string    `json:"rule"`                     // what decided: "user", "environment: DO_NOT_TRACK", ...
+
+	categories rules.Categories
 }
 
 // record is the file in which a decision is kept. Format 1; a file of a later
 // format is a refusal to this version.
 type record struct {
-	Format        int    `json:"format"`
-	State         State  `json:"state"`
-	PolicyVersion uint32 `json:"policy_version,omitempty"`
-	Date          string `json:"date"`
+	Format        int      `json:"format"`
+	State         State    `json:"state"`
+	PolicyVersion uint32   `json:"policy_version,omitempty"`
+	Categories    []string `json:"categories,omitempty"` // none: all
+	Date          string   `json:"date"`
 }
 
 const (
@@ -53,18 +60,46 @@ var optOuts = []struct {
 	{"CI", func(v string) bool { return v != "" && v != "false" && v != "0" }},
 }
 
-// decide applies the rules in their order: the environment beats the user.
+// decide applies the rules in their order: the system's file, the environment,
+// the user, the policy in force, the collector's wish to pause. Each can only
+// take away what the one after it would allow.
 func decide(cfg *Config) Consent {
+	if rule := systemRule(cfg.SystemFile); rule != "" {
+		return Consent{State: Refused, Rule: rule}
+	}
 	for _, o := range optOuts {
 		if o.off(cfg.Getenv(o.name)) {
 			return Consent{State: Refused, Rule: "environment: " + o.name}
 		}
 	}
 	c := read(filepath.Join(cfg.Dir, recordFile))
-	if c.State == Granted && c.PolicyVersion < cfg.PolicyVersion {
-		c.State, c.Rule = Unknown, fmt.Sprintf("policy version %d has not been agreed to", cfg.PolicyVersion)
+	if c.State != Granted {
+		return c
+	}
+	said, now := loadSaid(cfg.Dir), cfg.Now()
+	if needed := max(cfg.PolicyVersion, said.inForce(now)); c.PolicyVersion < needed {
+		c.State, c.Rule = Unknown, fmt.Sprintf("policy version %d has not been agreed to", needed)
+	} else if said.PausedUntil.After(now) {
+		c.State, c.Rule = Refused, "the collector asks to pause until "+said.PausedUntil.UTC().Format(time.DateOnly)
 	}
 	return c
+}
+
+// systemRule says how an administrator's file decides, "" where it does not. The
+// file can switch off; whatever else it holds means off as well, because somebody
+// who wrote it wanted something.
+func systemRule(path string) string {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	var content struct {
+		Telemetry string `json:"telemetry"`
+	}
+	if err == nil && json.Unmarshal(data, &content) == nil && content.Telemetry == "user" {
+		return ""
+	}
+	return "system file: " + path
 }
 
 // read reads a decision. Whatever cannot be understood counts as a refusal.
@@ -85,7 +120,24 @@ func read(path string) Consent {
 	if err != nil || r.State != Granted && r.State != Refused || r.State == Granted && r.PolicyVersion == 0 {
 		return refused
 	}
-	return Consent{State: r.State, PolicyVersion: r.PolicyVersion, Date: date, Rule: "user"}
+	c := Consent{State: r.State, PolicyVersion: r.PolicyVersion, Date: date, Rule: ruleUser}
+	if r.State == Granted {
+		if c.categories, err = categories(r.Categories); err != nil {
+			return refused
+		}
+		c.Categories = c.categories.Names()
+	}
+	return c
+}
+
+const ruleUser = "user"
+
+// categories reads the names of kinds of data; none are all.
+func categories(names []string) (rules.Categories, error) {
+	if len(names) == 0 {
+		return rules.AllCategories, nil
+	}
+	return rules.ParseCategories(names)
 }
 
 // write keeps a decision, durably, as a whole or not at all.
@@ -97,44 +149,50 @@ func write(dir string, r record) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, recordFile), data)
-}
-
-// replaceFile writes a private file as a whole or not at all.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return durable.Replace(filepath.Join(dir, recordFile), data)
 }
 
 // Consent returns the decision in force and the rule that made it.
 func (c *Client) Consent() Consent { return decide(&c.cfg) }
 
-// Grant notes that the user agreed, today, to a version of the policy. It is
-// called after an act of the user's and nothing else. Where it returns an error,
-// nothing was agreed.
-func (c *Client) Grant(policyVersion uint32) error {
+// Grant notes that the user agreed, today, to a version of the policy and to
+// some kinds of data: "machine", "material", "slice_counts", "print_settings",
+// "technical"; none given are all. It is called after an act of the user's and
+// nothing else. Where it returns an error, nothing was agreed.
+//
+// A user who now agrees to less takes something back: what was not sent yet is
+// removed.
+func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
+	agreed, err := categories(kinds)
+	if err == nil && policyVersion == 0 {
+		err = errors.New("there is no policy version 0")
+	}
+	if err != nil {
+		return fmt.Errorf("client: grant: %w", err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Date: c.cfg.Now().UTC().Format(time.DateOnly)}
+	before := read(filepath.Join(c.cfg.Dir, recordFile))
+	r := record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today()}
 	if err := write(c.cfg.Dir, r); err != nil {
 		return fmt.Errorf("client: grant: %w", err)
 	}
+	if before.categories&^agreed != 0 {
+		err = c.spool.PurgeWaiting()
+	}
 	c.apply()
+	if err != nil {
+		return fmt.Errorf("client: grant: %w", err)
+	}
 	return nil
 }
 
+func (c *Client) today() string { return c.cfg.Now().UTC().Format(time.DateOnly) }
+
 // Refuse notes that the user does not agree, or no longer, and removes all that
-// was kept before it returns. It stays refused even where removing fails.
+// was kept before it returns. It stays refused even where removing fails; the
+// next Open tries again. What the collector holds it keeps for at most 30 days:
+// Erase, called first, removes that too.
 func (c *Client) Refuse() error {
 	c.on.Store(false)
 	err := c.noteRefusal()
@@ -144,20 +202,34 @@ func (c *Client) Refuse() error {
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	if err := errors.Join(err, c.spool.Purge(), c.removeSchedule()); err != nil {
+	if err := errors.Join(err, c.purge()); err != nil {
 		return fmt.Errorf("client: refuse: %w", err)
 	}
 	return nil
 }
 
 // noteRefusal writes the decision and ends the goroutines. It comes before the
-// removal: a crash after it leaves files that are never sent; a crash before it
-// leaves everything as it was.
+// removal: a crash after it leaves files that are never sent and that the next
+// Open removes; a crash before it leaves everything as it was.
 func (c *Client) noteRefusal() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := record{Format: recordFormat, State: Refused, Date: c.cfg.Now().UTC().Format(time.DateOnly)}
-	err := write(c.cfg.Dir, r)
+	err := write(c.cfg.Dir, record{Format: recordFormat, State: Refused, Date: c.today()})
 	c.apply()
 	return err
+}
+
+// purge removes all but the decision.
+func (c *Client) purge() error {
+	return errors.Join(c.spool.Purge(),
+		durable.Remove(filepath.Join(c.cfg.Dir, scheduleFile)), durable.Remove(filepath.Join(c.cfg.Dir, saidFile)))
+}
+
+// finishRefusal removes what a refusal left that was cut short by a crash.
+func (c *Client) finishRefusal() error {
+	decision := read(filepath.Join(c.cfg.Dir, recordFile))
+	if decision.State != Refused || decision.Rule != ruleUser || c.spool.Empty() {
+		return nil
+	}
+	return c.purge()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/client/internal/spool"
 	"github.com/slicemetry/slicemetry/internal/period"
+	privacyv1 "github.com/slicemetry/slicemetry/proto/privacy/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
@@ -30,8 +31,8 @@ func (c *Client) record(s *telemetryv1.Slice) {
 		c.drops.add(dropNil, 1)
 		return
 	}
-	coarse := slices.Get().(*telemetryv1.Slice)
-	defer slices.Put(coarse)
+	coarse := spare.Get().(*telemetryv1.Slice)
+	defer spare.Put(coarse)
 	rules.Coarsen(coarse, s, nil)
 	c.queue.add(&c.drops, spool.KindSlice, period.Of(c.cfg.Now()), coarse)
 }
@@ -54,8 +55,8 @@ func (c *Client) survive() {
 	}
 }
 
-// slices are used again, so that recording does not allocate.
-var slices = sync.Pool{New: func() any { return new(telemetryv1.Slice) }}
+// spare slices are used again, so that recording does not allocate.
+var spare = sync.Pool{New: func() any { return new(telemetryv1.Slice) }}
 
 // queue holds encoded records on their way to the disk.
 type queue struct {
@@ -152,6 +153,7 @@ func (c *Client) drainQueue(ctx context.Context) error {
 // writer is the one goroutine that appends.
 type writer struct {
 	client   *Client
+	consent  Consent
 	recorded map[period.Period]int // slices, by week
 	written  records               // the last ones, whose room is used again
 }
@@ -159,28 +161,62 @@ type writer struct {
 func (w *writer) write() {
 	w.written = w.client.queue.take(w.written)
 	// Another process may have noted a refusal meanwhile.
-	consent := decide(&w.client.cfg)
-	if consent.State != Granted {
+	if w.consent = decide(&w.client.cfg); w.consent.State != Granted {
 		w.client.on.Store(false)
 		return
 	}
 	start := 0
 	for _, e := range w.written.entries {
-		w.append(consent.PolicyVersion, e, w.written.octets[start:e.end])
+		w.append(e, w.written.octets[start:e.end])
 		start = e.end
 	}
 }
 
-func (w *writer) append(policy uint32, e entry, payload []byte) {
-	if e.kind == spool.KindSlice {
-		if w.recorded[e.period] >= maxPerPeriod {
-			w.client.drops.add(dropTooMany, 1)
+func (w *writer) append(e entry, payload []byte) {
+	if e.kind == spool.KindSlice && !w.count(e.period) {
+		w.client.drops.add(dropTooMany, 1)
+		return
+	}
+	if w.consent.categories != rules.AllCategories {
+		if payload = w.agreed(e.kind, payload); payload == nil {
 			return
 		}
-		w.recorded[e.period]++
 	}
-	if err := w.client.spool.Append(e.period, policy, e.kind, payload); err != nil {
+	if err := w.client.spool.Append(e.period, w.consent.PolicyVersion, e.kind, payload); err != nil {
 		w.client.drops.add(dropDisk, 1)
 		w.client.cfg.Logger.Warn("event not kept", "error", err)
 	}
+}
+
+// count counts a slice of a week, and reports whether it is within the limit.
+// What earlier and other processes recorded counts as well.
+func (w *writer) count(week period.Period) bool {
+	if _, known := w.recorded[week]; !known {
+		w.recorded[week] = w.client.spool.Recorded(week)
+	}
+	if w.recorded[week] >= maxPerPeriod {
+		return false
+	}
+	w.recorded[week]++
+	return true
+}
+
+// agreed leaves of a record what the user agreed to, nil where that is nothing.
+func (w *writer) agreed(kind spool.Kind, payload []byte) []byte {
+	if kind == spool.KindCounters {
+		if w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS) {
+			return payload
+		}
+		return nil
+	}
+	s := &telemetryv1.Slice{}
+	if proto.Unmarshal(payload, s) != nil {
+		return nil // we wrote it a moment ago, so this does not happen
+	}
+	rules.Keep(s, w.consent.categories)
+	kept, err := proto.MarshalOptions{}.MarshalAppend([]byte{}, s)
+	if err != nil {
+		return nil
+	}
+	return kept
 }

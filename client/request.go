@@ -78,10 +78,35 @@ func appendNumber(b []byte, field protowire.Number, n uint32) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(n))
 }
 
-// Request is one request, as it will be sent.
+// Request is one request, as it will be sent, or was.
 type Request struct {
 	Octets  []byte                     // what goes into gRPC, before compression
 	Message *collectorv1.UploadRequest // the same, decoded
+}
+
+func newRequest(token []byte, b *spool.Batch) (Request, error) {
+	octets, _ := encodeRequest(token, b)
+	message := &collectorv1.UploadRequest{}
+	err := proto.Unmarshal(octets, message)
+	return Request{Octets: octets, Message: message}, err
+}
+
+// Sent returns the last requests that were acknowledged, octet for octet. They
+// are kept for as long as their week's random number is, up to 256 KiB.
+func (c *Client) Sent() ([]Request, error) {
+	var requests []Request
+	for _, b := range c.spool.Held() {
+		token := c.spool.HeldToken(period.Period(b.Period))
+		if b.State != spool.Sent || token == nil {
+			continue
+		}
+		request, err := newRequest(token, b)
+		if err != nil {
+			return nil, fmt.Errorf("client: sent: %w", err)
+		}
+		requests = append(requests, request)
+	}
+	return requests, nil
 }
 
 // Preview returns the requests that the next upload will carry, octet for octet.
@@ -106,12 +131,11 @@ func (c *Client) Preview() ([]Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		octets, _ := encodeRequest(token, b)
-		message := &collectorv1.UploadRequest{}
-		if err := proto.Unmarshal(octets, message); err != nil {
+		request, err := newRequest(token, b)
+		if err != nil {
 			return nil, fmt.Errorf("client: preview: %w", err)
 		}
-		requests = append(requests, Request{Octets: octets, Message: message})
+		requests = append(requests, request)
 	}
 	return requests, nil
 }

@@ -2,12 +2,12 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/slicemetry/slicemetry/client/internal/durable"
 )
 
 // schedule is when to send next. It outlives the process, so that restarting a
@@ -15,8 +15,14 @@ import (
 type schedule struct {
 	Next      time.Time `json:"next"`
 	NotBefore time.Time `json:"not_before,omitzero"` // a collector asked for it
+	Code      string    `json:"code,omitempty"`      // with this code
 	Failures  int       `json:"failures"`            // in a row
+	Protocol  int       `json:"protocol"`            // of the version that wrote it
 }
+
+// protocol is raised when the service changes: a version that a collector no
+// longer serves is not what keeps the next version waiting.
+const protocol = 1
 
 const (
 	scheduleFile = "schedule.json"
@@ -38,6 +44,9 @@ func (c *Client) loadSchedule() schedule {
 	if err != nil || json.Unmarshal(data, &s) != nil {
 		return schedule{}
 	}
+	if s.Protocol != protocol {
+		return schedule{}
+	}
 	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval)); s.Next.After(latest) {
 		return schedule{} // the clock was wrong when it was written
 	}
@@ -45,20 +54,14 @@ func (c *Client) loadSchedule() schedule {
 }
 
 func (c *Client) saveSchedule(s schedule) {
+	s.Protocol = protocol
 	data, err := json.Marshal(s)
 	if err == nil {
-		err = replaceFile(c.schedulePath(), data)
+		err = durable.Replace(c.schedulePath(), data)
 	}
 	if err != nil {
 		c.cfg.Logger.Warn("schedule not kept", "error", err)
 	}
-}
-
-func (c *Client) removeSchedule() error {
-	if err := os.Remove(c.schedulePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // afterSuccess is the next time: a random one, so that installations spread
@@ -69,7 +72,7 @@ func (c *Client) afterSuccess() schedule {
 
 // afterFailure backs off with full jitter (Brooker, "Exponential Backoff And
 // Jitter", 2015), and no earlier than the collector asked.
-func (c *Client) afterFailure(s schedule, asked time.Duration) schedule {
+func (c *Client) afterFailure(s schedule, code string, asked time.Duration) schedule {
 	ceiling := lastBackoff
 	if s.Failures < 12 { // 2^12 minutes exceed the last one
 		ceiling = min(lastBackoff, firstBackoff<<s.Failures)
@@ -78,7 +81,7 @@ func (c *Client) afterFailure(s schedule, asked time.Duration) schedule {
 	now := c.cfg.Now()
 	next := schedule{Next: now.Add(max(random(ceiling), asked)), Failures: s.Failures + 1}
 	if asked > 0 {
-		next.NotBefore = now.Add(asked)
+		next.NotBefore, next.Code = now.Add(asked), code
 	}
 	return next
 }

@@ -12,8 +12,11 @@ import (
 type Status struct {
 	Consent Consent `json:"consent"`
 
+	Notice *Notice `json:"policy_notice,omitempty"` // a change that the user must be told of
+
 	SpoolBytes   int64     `json:"spool_bytes"`
 	SpoolBatches int       `json:"spool_batches"`         // waiting to be sent
+	SpoolEvents  int       `json:"spool_events"`          // in those, and in what is being filled
 	Quarantined  int       `json:"quarantined"`           // batches that the collector will never take
 	Oldest       time.Time `json:"oldest_batch,omitzero"` // of those waiting
 	NextUpload   time.Time `json:"next_upload,omitzero"`  // not before
@@ -75,13 +78,18 @@ func (s *sent) failed(class string) {
 // Status returns everything that the client did and does. It reads and changes
 // nothing.
 func (c *Client) Status() Status {
+	decision, said := c.Consent(), loadSaid(c.cfg.Dir)
+	var notice *Notice
+	if said.Notice.Version > max(decision.PolicyVersion, c.cfg.PolicyVersion) {
+		notice = &said.Notice
+	}
 	usage, lost := c.spool.Usage(), c.spool.Lost()
 	c.sent.mu.Lock()
 	slices, lastError := c.sent.slices, c.sent.lastError
 	c.sent.mu.Unlock()
 	return Status{
-		Consent:    c.Consent(),
-		SpoolBytes: usage.Bytes, SpoolBatches: usage.Batches, Quarantined: usage.Bad, Oldest: usage.Oldest,
+		Consent: decision, Notice: notice,
+		SpoolBytes: usage.Bytes, SpoolBatches: usage.Batches, SpoolEvents: usage.Records, Quarantined: usage.Bad, Oldest: usage.Oldest,
 		NextUpload: c.loadSchedule().Next, Sent: slices, LastError: lastError,
 		Dropped: dropped(&c.drops, lost),
 	}

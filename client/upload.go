@@ -9,8 +9,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/slicemetry/slicemetry/client/internal/spool"
@@ -58,48 +56,61 @@ func (c *Client) Flush(ctx context.Context) error {
 	if err := c.drainQueue(ctx); err != nil {
 		return err
 	}
-	if wait := c.loadSchedule().NotBefore.Sub(c.cfg.Now()); wait > 0 {
-		return &RetryError{Code: codes.Unavailable.String(), After: wait}
+	if s := c.loadSchedule(); s.NotBefore.After(c.cfg.Now()) {
+		return &RetryError{Code: s.Code, After: s.NotBefore.Sub(c.cfg.Now())}
 	}
-	return c.upload(ctx)
+	for {
+		more, err := c.upload(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
 }
 
-// upload sends every sealed batch over one connection. sending is held.
-func (c *Client) upload(ctx context.Context) error {
+// upload sends the batches of one week, the oldest that there is, over a
+// connection of its own: two weeks on one connection would be known to be of one
+// installation. more says that another week waits. sending is held.
+func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	c.abort.Store(&abort)
 	lease, err := c.spool.Lease()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lease.Release()
-	batches := lease.Batches()
+	batches, more := oldestWeek(lease.Batches())
 	if len(batches) == 0 {
-		return nil
+		return false, nil
 	}
 	conn, err := c.dial()
 	if err != nil {
-		return fmt.Errorf("client: %w", err)
+		return false, fmt.Errorf("client: %w", err)
 	}
 	defer conn.Close()
 	for _, b := range batches {
 		if err := c.send(ctx, conn, lease, b); err != nil {
-			return err
+			return false, err
 		}
 	}
 	c.saveSchedule(c.afterSuccess())
-	return nil
+	return more, nil
 }
 
-func (c *Client) dial() (*grpc.ClientConn, error) {
-	transport := credentials.NewTLS(c.cfg.tls())
-	if c.cfg.Plaintext {
-		transport = insecure.NewCredentials()
+// oldestWeek picks the batches of one week.
+func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
+	for _, b := range batches {
+		switch {
+		case len(week) == 0 || b.Period < week[0].Period:
+			more = more || len(week) > 0
+			week = []*spool.Batch{b}
+		case b.Period == week[0].Period:
+			week = append(week, b)
+		default:
+			more = true
+		}
 	}
-	return grpc.NewClient(c.cfg.Endpoint,
-		grpc.WithTransportCredentials(transport), grpc.WithUserAgent(userAgent),
-		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig()) // what a server or DNS says does not change how we send
+	return week, more
 }
 
 // send sends one batch and acts upon the answer. It returns nil where the next
@@ -135,15 +146,22 @@ func (c *Client) call(ctx context.Context, conn *grpc.ClientConn, request []byte
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var reply collectorv1.UploadResponse
-	return conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, &reply,
+	err := conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, &reply,
 		grpc.ForceCodec(encodedCodec{}), grpc.UseCompressor(zstdcodec.Name))
+	if err == nil {
+		c.listen(&reply)
+	}
+	return err
 }
 
 // postpone notes that it did not work, and when to try again.
 func (c *Client) postpone(err error) error {
 	code, asked := status.Code(err), retryDelay(err)
+	if classify(code) == outdated {
+		asked = longestWait
+	}
 	c.sent.failed(code.String())
-	s := c.afterFailure(c.loadSchedule(), asked)
+	s := c.afterFailure(c.loadSchedule(), code.String(), asked)
 	c.saveSchedule(s)
 	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
 }
@@ -164,17 +182,21 @@ const (
 	kept      class = iota // try again later
 	delivered              // forget it
 	poisoned               // it will never be taken
+	outdated               // nothing of this version is taken any more
 )
 
 // classify is the one place that decides what an answer means. Only OK from a
 // collector is success: a captive portal speaks no gRPC. Codes that are not
-// listed keep the batch.
+// listed keep the batch. A portal's "404" arrives as Unimplemented too, so even
+// that is asked again, a week later, and at once after an update.
 func classify(code codes.Code) class {
 	switch code {
 	case codes.OK:
 		return delivered
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
 		return poisoned
+	case codes.Unimplemented:
+		return outdated
 	}
 	return kept
 }
@@ -200,7 +222,7 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		case <-timer.C:
 		}
 		c.sending.Lock()
-		err := c.upload(ctx)
+		_, err := c.upload(ctx) // another week waits for its own time
 		c.sending.Unlock()
 		if err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Info("not sent", "error", err)

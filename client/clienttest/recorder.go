@@ -1,10 +1,11 @@
 // Package clienttest helps hosts to test what they record: a collector that
-// keeps what it gets, and answers as it is told.
+// keeps what it gets and answers as it is told, broken ones, and a clock.
 package clienttest
 
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -25,35 +27,42 @@ import (
 type Answer struct {
 	Code       codes.Code
 	RetryAfter time.Duration // with RetryInfo, when it is not 0
+	Delay      time.Duration // before it says anything
 	Hang       bool          // say nothing until the client gives up
 	Lose       bool          // take the batch, then fail: an acknowledgement that is lost
+	Reset      bool          // reset the connection instead of answering
 }
 
 // Recorder is a collector on loopback, for the peer's side of a test.
 type Recorder struct {
 	collectorv1.UnimplementedCollectorServer
-	addr string
+	listener *trackingListener
 
 	mu       sync.Mutex
 	script   []Answer                      // guarded by mu: of the next calls; afterwards OK
+	reply    *collectorv1.UploadResponse   // guarded by mu: what OK says
 	requests []*collectorv1.UploadRequest  // guarded by mu: every one that arrived
+	from     []string                      // guarded by mu: the connection of each
 	taken    map[string]*telemetryv1.Batch // guarded by mu: by token and batch id
+	erased   []*collectorv1.EraseRequest   // guarded by mu
 }
 
 // Start starts a recorder that stops with the test.
 func Start(t testing.TB) *Recorder {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Recorder{addr: listener.Addr().String(), taken: map[string]*telemetryv1.Batch{}}
-	server := grpc.NewServer()
+	return StartWith(t)
+}
+
+// StartWith starts a recorder with options of the server, such as a certificate.
+func StartWith(t testing.TB, options ...grpc.ServerOption) *Recorder {
+	t.Helper()
+	r := &Recorder{listener: listen(t), taken: map[string]*telemetryv1.Batch{}, reply: &collectorv1.UploadResponse{PolicyVersion: 1}}
+	server := grpc.NewServer(options...)
 	collectorv1.RegisterCollectorServer(server, r)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = server.Serve(listener) // ends with Stop
+		_ = server.Serve(r.listener) // ends with Stop
 	}()
 	t.Cleanup(func() {
 		server.Stop()
@@ -63,27 +72,82 @@ func Start(t testing.TB) *Recorder {
 }
 
 // Addr returns host:port, for a client's Config.Endpoint with Plaintext.
-func (r *Recorder) Addr() string { return r.addr }
+func (r *Recorder) Addr() string { return r.listener.Addr().String() }
 
-// Script sets the answers to the next calls; after them every answer is OK.
+// Script sets the answers to the next calls of Upload and Erase; after them every
+// answer is OK.
 func (r *Recorder) Script(answers ...Answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.script = answers
 }
 
+// Reply sets what OK says: a policy in force, a notice, a pause.
+func (r *Recorder) Reply(reply *collectorv1.UploadResponse) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reply = reply
+}
+
+// next takes the next answer from the script.
+func (r *Recorder) next() Answer {
+	if len(r.script) == 0 {
+		return Answer{}
+	}
+	answer := r.script[0]
+	r.script = r.script[1:]
+	return answer
+}
+
 // Upload implements collectorv1.CollectorServer.
 func (r *Recorder) Upload(ctx context.Context, request *collectorv1.UploadRequest) (*collectorv1.UploadResponse, error) {
-	answer := r.note(request)
-	if answer.Hang {
+	answer, reply := r.note(request, connection(ctx))
+	if err := r.behave(ctx, answer); err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// Erase implements collectorv1.CollectorServer.
+func (r *Recorder) Erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
+	r.mu.Lock()
+	answer := r.next()
+	if answer == (Answer{}) {
+		r.erased = append(r.erased, proto.Clone(request).(*collectorv1.EraseRequest))
+	}
+	r.mu.Unlock()
+	if err := r.behave(ctx, answer); err != nil {
+		return nil, err
+	}
+	return &collectorv1.EraseResponse{Receipt: []byte("receipt for " + string(request.GetUnitToken()[:4])), GoneBy: request.GetPeriod() + 37}, nil
+}
+
+// GetPolicy implements collectorv1.CollectorServer.
+func (r *Recorder) GetPolicy(context.Context, *collectorv1.GetPolicyRequest) (*collectorv1.GetPolicyResponse, error) {
+	return &collectorv1.GetPolicyResponse{
+		Current:        &collectorv1.Policy{Version: 1, Url: "https://example.org/privacy/1"},
+		PrivacyContact: "privacy@example.org", Complaints: "https://example.org/complaints", AnswerDays: 45,
+	}, nil
+}
+
+// behave does what an answer says; nil is OK.
+func (r *Recorder) behave(ctx context.Context, answer Answer) error {
+	if answer.Delay > 0 {
+		select {
+		case <-time.After(answer.Delay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	switch {
+	case answer.Hang:
 		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	if answer.Lose {
+		return ctx.Err()
+	case answer.Reset:
+		r.listener.reset(connection(ctx))
+		return status.Error(codes.Unavailable, "reset")
+	case answer.Lose:
 		answer.Code = codes.Unavailable
-	}
-	if answer.Code == codes.OK {
-		return &collectorv1.UploadResponse{PolicyVersion: 1}, nil
 	}
 	s := status.New(answer.Code, "as scripted")
 	if answer.RetryAfter > 0 {
@@ -91,29 +155,49 @@ func (r *Recorder) Upload(ctx context.Context, request *collectorv1.UploadReques
 			s = detailed
 		}
 	}
-	return nil, s.Err()
+	return s.Err()
 }
 
-func (r *Recorder) note(request *collectorv1.UploadRequest) Answer {
+func (r *Recorder) note(request *collectorv1.UploadRequest, from string) (Answer, *collectorv1.UploadResponse) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, proto.Clone(request).(*collectorv1.UploadRequest))
-	var answer Answer
-	if len(r.script) > 0 {
-		answer, r.script = r.script[0], r.script[1:]
-	}
-	if answer.Lose || !answer.Hang && answer.Code == codes.OK {
+	r.from = append(r.from, from)
+	answer := r.next()
+	if answer.Lose || !answer.Hang && !answer.Reset && answer.Code == codes.OK {
 		b := request.GetBatch()
 		r.taken[string(b.GetUnitToken())+string(b.GetBatchId())] = b
 	}
-	return answer
+	return answer, r.reply
+}
+
+func connection(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
 }
 
 // Requests returns every request that arrived, repetitions included.
 func (r *Recorder) Requests() []*collectorv1.UploadRequest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*collectorv1.UploadRequest(nil), r.requests...)
+	return slices.Clone(r.requests)
+}
+
+// Connections returns, for each of Requests, a name of the connection that it
+// came over.
+func (r *Recorder) Connections() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.from)
+}
+
+// Erased returns the requests to erase that were answered with a receipt.
+func (r *Recorder) Erased() []*collectorv1.EraseRequest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.erased)
 }
 
 // Slices returns what a collector would have stored: the slices of the batches
@@ -121,9 +205,25 @@ func (r *Recorder) Requests() []*collectorv1.UploadRequest {
 func (r *Recorder) Slices() []*telemetryv1.Slice {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var slices []*telemetryv1.Slice
+	var list []*telemetryv1.Slice
 	for _, b := range r.taken {
-		slices = append(slices, b.GetSlices()...)
+		list = append(list, b.GetSlices()...)
 	}
-	return slices
+	return list
+}
+
+// Accepted returns how many connections were made.
+func (r *Recorder) Accepted() int { return r.listener.count() }
+
+// Received returns how many octets arrived over all connections.
+func (r *Recorder) Received() int64 { return r.listener.received.Load() }
+
+// listen listens on a free port of loopback.
+func listen(t testing.TB) *trackingListener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &trackingListener{Listener: l, conns: map[string]*net.TCPConn{}}
 }

@@ -29,7 +29,8 @@
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
 //	<week>.token               the random number of this installation and week
-//	<week>.sent                how many slices of the week were acknowledged
+//	<batch id>.sent            one that was acknowledged, for the user to look at
+//	<week>.count               how many slices of the week were acknowledged
 //	upload.lock                held by the process that sends
 //
 // <process> is random and never used twice. A segment whose process does not

@@ -69,7 +69,7 @@ func (s *Spool) makeRoom() error {
 	if total <= MaxBytes {
 		return nil
 	}
-	for _, f := range append(s.files(badSuffix), s.files(batchSuffix)...) {
+	for _, f := range slices.Concat(s.files(badSuffix), s.files(sentSuffix), s.files(batchSuffix)) {
 		if total <= MaxBytes {
 			return nil
 		}
@@ -102,7 +102,7 @@ func (s *Spool) expireIfDue() {
 func (s *Spool) expire() {
 	now := s.now()
 	s.expired = now
-	for _, suffix := range []string{tokenSuffix, sentSuffix} {
+	for _, suffix := range []string{tokenSuffix, countSuffix} {
 		for _, f := range s.files(suffix) {
 			p, err := period.Parse(strings.TrimSuffix(filepath.Base(f.path), suffix))
 			if err != nil || p.Expired(now) {
@@ -110,7 +110,7 @@ func (s *Spool) expire() {
 			}
 		}
 	}
-	for _, suffix := range []string{batchSuffix, badSuffix} {
+	for _, suffix := range []string{batchSuffix, badSuffix, sentSuffix} {
 		for _, f := range s.files(suffix) {
 			s.expireSegment(f.path, now)
 		}
@@ -125,7 +125,7 @@ func (s *Spool) expireSegment(path string, now time.Time) {
 		s.lost.Damaged++
 		os.Remove(path)
 	case err == nil && period.Period(h.Period).Expired(now):
-		if strings.HasSuffix(path, batchSuffix) { // a bad one was counted when it was set aside
+		if strings.HasSuffix(path, batchSuffix) { // others are counted already
 			s.lost.Expired += countRecords(path)
 		}
 		os.Remove(path)
@@ -189,14 +189,14 @@ func (s *Spool) Recorded(p period.Period) int {
 	return n
 }
 
-func (s *Spool) sentPath(p period.Period) string {
-	return filepath.Join(s.dir, p.String()+sentSuffix)
+func (s *Spool) countPath(p period.Period) string {
+	return filepath.Join(s.dir, p.String()+countSuffix)
 }
 
 // acknowledged reads a week's number; 0 where there is none, or none that can be
 // read: it bounds what is recorded, and a lost one costs only that.
 func (s *Spool) acknowledged(p period.Period) int {
-	b, err := os.ReadFile(s.sentPath(p))
+	b, err := os.ReadFile(s.countPath(p))
 	if err != nil {
 		return 0
 	}
@@ -205,6 +205,11 @@ func (s *Spool) acknowledged(p period.Period) int {
 		return 0
 	}
 	return n
+}
+
+// Empty reports whether the folder does not exist, or holds nothing but locks.
+func (s *Spool) Empty() bool {
+	return !slices.ContainsFunc(s.files(""), func(f file) bool { return filepath.Ext(f.path) != lockSuffix })
 }
 
 // Usage is what a folder holds.

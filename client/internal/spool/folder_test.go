@@ -165,7 +165,7 @@ func TestRecorded(t *testing.T) {
 	want(3)
 	appendAll(t, s, week, "4")
 	want(4)
-	if err := os.WriteFile(s.sentPath(week), []byte("many"), 0o600); err != nil {
+	if err := os.WriteFile(s.countPath(week), []byte("many"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	want(1)

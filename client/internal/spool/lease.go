@@ -57,10 +57,11 @@ func (s *Spool) Lease() (*Lease, error) {
 // processes each hold a lock, one on the old file and one on the new.
 func (l *Lease) Release() error { return l.lock.Unlock() }
 
-// Batch is a sealed segment.
+// Batch is a segment.
 type Batch struct {
 	Header
 	Records []Record
+	State   State
 	path    string
 }
 
@@ -92,23 +93,28 @@ func (l *Lease) Batches() []*Batch {
 		if damaged {
 			l.spool.countDamaged(f.path)
 		}
-		list = append(list, &Batch{Header: h, Records: records, path: f.path})
+		list = append(list, &Batch{Header: h, Records: records, State: Waiting, path: f.path})
 	}
 	return list
 }
 
-// Done forgets a batch that was acknowledged.
+// Done moves a batch that was acknowledged to those that the user can look at.
 func (l *Lease) Done(b *Batch) error {
+	l.spool.mu.Lock()
+	defer l.spool.mu.Unlock()
 	// The count first: a crash in between counts a batch twice, which only makes
 	// the week's limit come earlier.
 	p := period.Period(b.Period)
 	n := l.spool.acknowledged(p) + b.slices()
-	err := durable.Replace(l.spool.sentPath(p), []byte(strconv.Itoa(n)))
-	if removed := os.Remove(b.path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-		err = errors.Join(err, removed)
+	err := durable.Replace(l.spool.countPath(p), []byte(strconv.Itoa(n)))
+	sent := strings.TrimSuffix(b.path, batchSuffix) + sentSuffix
+	if renamed := os.Rename(b.path, sent); renamed != nil && !errors.Is(renamed, fs.ErrNotExist) {
+		// It must not be sent again and again.
+		err = errors.Join(err, renamed, os.Remove(b.path))
 	}
+	l.spool.trimSent()
 	if err != nil {
-		return fmt.Errorf("spool: forget a batch: %w", err)
+		return fmt.Errorf("spool: end a batch: %w", err)
 	}
 	return nil
 }

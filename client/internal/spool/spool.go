@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,17 +25,20 @@ const (
 	// MaxRecords and maxSegment end a segment: a batch that the collector takes.
 	MaxRecords = 200
 	maxSegment = 64 << 10
-	// maxBad is how many refused batches are kept for the user to look at.
-	maxBad = 4
+	// maxBad is how many refused batches are kept for the user to look at, and
+	// maxSent how much of what was acknowledged.
+	maxBad  = 4
+	maxSent = 256 << 10
 )
 
 const (
 	openSuffix  = ".open"
 	batchSuffix = ".batch"
 	badSuffix   = ".bad"
+	sentSuffix  = ".sent"
 	lockSuffix  = ".lock"
 	tokenSuffix = ".token"
-	sentSuffix  = ".sent"
+	countSuffix = ".count"
 	uploadLock  = "upload.lock"
 )
 
@@ -262,6 +266,17 @@ func (s *Spool) Lost() Lost {
 // empty lock files stay. What another process appends afterwards is its own
 // matter: it asks for consent too.
 func (s *Spool) Purge() error {
+	return s.remove(func(f file) bool { return filepath.Ext(f.path) != lockSuffix })
+}
+
+// PurgeWaiting removes what was recorded and not sent, in the same way.
+func (s *Spool) PurgeWaiting() error {
+	return s.remove(func(f file) bool {
+		return slices.Contains([]string{openSuffix, batchSuffix, badSuffix}, filepath.Ext(f.path))
+	})
+}
+
+func (s *Spool) remove(which func(file) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.active != nil {
@@ -270,7 +285,7 @@ func (s *Spool) Purge() error {
 	}
 	var problems []error
 	for _, f := range s.files("") {
-		if filepath.Ext(f.path) == lockSuffix {
+		if !which(f) {
 			continue
 		}
 		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {

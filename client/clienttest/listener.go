@@ -1,0 +1,153 @@
+package clienttest
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// trackingListener knows its connections, so that one can be reset.
+type trackingListener struct {
+	net.Listener
+	received atomic.Int64 // octets
+
+	mu       sync.Mutex
+	conns    map[string]*net.TCPConn // guarded by mu: by the peer's address
+	accepted int                     // guarded by mu
+}
+
+// Accept implements net.Listener.
+func (l *trackingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted++
+	l.conns[conn.RemoteAddr().String()] = conn.(*net.TCPConn)
+	return &countingConn{Conn: conn, received: &l.received}, nil
+}
+
+func (l *trackingListener) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accepted
+}
+
+func (l *trackingListener) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, conn := range l.conns {
+		conn.Close()
+	}
+}
+
+// reset ends a connection with RST instead of FIN.
+func (l *trackingListener) reset(peer string) {
+	l.mu.Lock()
+	conn := l.conns[peer]
+	l.mu.Unlock()
+	if conn != nil {
+		_ = conn.SetLinger(0)
+		_ = conn.Close()
+	}
+}
+
+// countingConn counts what it reads.
+type countingConn struct {
+	net.Conn
+	received *atomic.Int64
+}
+
+// Read implements net.Conn.
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
+}
+
+// BlackHole starts a server that takes connections and never says a word. It
+// returns its address.
+func BlackHole(t testing.TB) string {
+	t.Helper()
+	return serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+}
+
+// HalfClosed starts a server that ends its side of each connection at once and
+// goes on reading. It returns its address.
+func HalfClosed(t testing.TB) string {
+	t.Helper()
+	return serve(t, func(conn net.Conn) {
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, conn)
+	})
+}
+
+// serve serves each connection with f until the test ends.
+func serve(t testing.TB, f func(net.Conn)) string {
+	t.Helper()
+	l := listen(t)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				f(conn.(*countingConn).Conn)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		l.closeAll()
+		running.Wait()
+	})
+	return l.Addr().String()
+}
+
+// Portal starts what a hotel's network puts in front of the Internet: a web
+// server that answers everything with a page and the given status. It speaks
+// HTTP/1 and HTTP/2. It returns its address.
+func Portal(t testing.TB, status int) string {
+	t.Helper()
+	l := listen(t)
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{Protocols: protocols, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "<html>Please log in</html>")
+	})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // ends with Close
+	}()
+	t.Cleanup(func() { server.Close(); <-ended })
+	return l.Addr().String()
+}
+
+// Clock stands still unless it is moved. Its Now is for Config.Now.
+type Clock struct{ nanoseconds atomic.Int64 }
+
+// NewClock returns a clock that shows a time.
+func NewClock(at time.Time) *Clock {
+	c := &Clock{}
+	c.nanoseconds.Store(at.UnixNano())
+	return c
+}
+
+// Now returns the time that the clock shows.
+func (c *Clock) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
+
+// Add moves the clock, also back.
+func (c *Clock) Add(d time.Duration) { c.nanoseconds.Add(int64(d)) }

@@ -1,0 +1,185 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+	"golang.org/x/net/proxy"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// NoProxy as Config.Proxy connects directly, whatever the environment says.
+const NoProxy = "direct"
+
+// dial prepares a connection. The name is looked up by whoever connects: by a
+// proxy where there is one, so that a closed network sees no look-up of ours.
+func (c *Client) dial() (*grpc.ClientConn, error) {
+	transport := credentials.NewTLS(c.cfg.tls())
+	if c.cfg.Plaintext {
+		transport = insecure.NewCredentials()
+	}
+	return grpc.NewClient("passthrough:///"+c.cfg.Endpoint,
+		grpc.WithTransportCredentials(transport), grpc.WithUserAgent(userAgent), grpc.WithContextDialer(c.cfg.connect),
+		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig()) // what a server or DNS says does not change how we send
+}
+
+// connect connects to the collector, through a proxy where one is set.
+func (c *Config) connect(ctx context.Context, address string) (net.Conn, error) {
+	via, err := c.proxyFor(address)
+	if err != nil {
+		return nil, err
+	}
+	direct := &net.Dialer{}
+	if via == nil {
+		return direct.DialContext(ctx, "tcp", address)
+	}
+	switch via.Scheme {
+	case "http", "https":
+		return tunnel(ctx, direct, via, address)
+	}
+	dialer, err := proxy.FromURL(via, direct) // socks5, socks5h
+	if err != nil {
+		return nil, errBadProxy
+	}
+	return dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+}
+
+// errBadProxy does not repeat the proxy: its address may hold a password.
+var errBadProxy = errors.New("the proxy is not a URL of http, https or socks5")
+
+func (c *Config) proxyFor(address string) (*url.URL, error) {
+	switch c.Proxy {
+	case NoProxy:
+		return nil, nil
+	case "":
+		environment := httpproxy.Config{HTTPSProxy: firstOf(c.Getenv, "HTTPS_PROXY", "https_proxy"), NoProxy: firstOf(c.Getenv, "NO_PROXY", "no_proxy")}
+		via, err := environment.ProxyFunc()(&url.URL{Scheme: "https", Host: address})
+		if err != nil {
+			return nil, errBadProxy
+		}
+		return via, nil
+	}
+	via, err := url.Parse(c.Proxy)
+	if err != nil || via.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, via.Scheme) {
+		return nil, errBadProxy
+	}
+	return via, nil
+}
+
+func firstOf(getenv func(string) string, names ...string) string {
+	for _, name := range names {
+		if v := getenv(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// tunnel asks an HTTP proxy for a connection (RFC 9110, 9.3.6).
+func tunnel(ctx context.Context, direct *net.Dialer, via *url.URL, address string) (net.Conn, error) {
+	port := via.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[via.Scheme]
+	}
+	conn, err := direct.DialContext(ctx, "tcp", net.JoinHostPort(via.Hostname(), port))
+	if err != nil {
+		return nil, err
+	}
+	if via.Scheme == "https" {
+		conn = tls.Client(conn, &tls.Config{ServerName: via.Hostname()})
+	}
+	if err := ask(ctx, conn, via, address); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// ask sends CONNECT and reads the answer.
+func ask(ctx context.Context, conn net.Conn, via *url.URL, address string) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{"User-Agent": {userAgent}}}
+	if via.User != nil {
+		password, _ := via.User.Password()
+		request.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(via.User.Username()+":"+password)))
+	}
+	if err := request.Write(conn); err != nil {
+		return err
+	}
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, request)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the proxy answers %d", response.StatusCode)
+	}
+	if reader.Buffered() > 0 { // a TLS server waits for us to begin
+		return errors.New("the proxy sends what nobody asked for")
+	}
+	return nil
+}
+
+// Pins are public keys, one of which must be in the collector's verified
+// certificate chain. More than one is needed: who loses the only key could never
+// be reached again.
+type Pins struct {
+	SHA256 []string  // base64 of the SHA-256 of a SubjectPublicKeyInfo (RFC 7469, 2.4)
+	Until  time.Time // afterwards they are not asked for; zero: always
+}
+
+func (p Pins) validate() error {
+	if len(p.SHA256) == 0 {
+		return nil
+	}
+	for _, pin := range p.SHA256 {
+		if sum, err := base64.StdEncoding.DecodeString(pin); err != nil || len(sum) != sha256.Size {
+			return fmt.Errorf("pin %q is not the base64 of a SHA-256", pin)
+		}
+	}
+	if len(p.SHA256) < 2 {
+		return errors.New("one pin is not enough: a spare one is needed")
+	}
+	return nil
+}
+
+var errNotPinned = errors.New("none of the pinned keys is in the collector's certificate chain")
+
+// tls returns the configuration of a connection: TLS 1.3, no session cache, by
+// which two connections could be linked, and the pins.
+func (c *Config) tls() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.RootCAs, ClientSessionCache: nil, VerifyConnection: c.checkPins}
+}
+
+func (c *Config) checkPins(state tls.ConnectionState) error {
+	if len(c.Pins.SHA256) == 0 || !c.Pins.Until.IsZero() && c.Now().After(c.Pins.Until) {
+		return nil
+	}
+	for _, chain := range state.VerifiedChains {
+		if slices.ContainsFunc(chain, c.pinned) {
+			return nil
+		}
+	}
+	return errNotPinned
+}
+
+func (c *Config) pinned(certificate *x509.Certificate) bool {
+	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return slices.Contains(c.Pins.SHA256, base64.StdEncoding.EncodeToString(sum[:]))
+}
