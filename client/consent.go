@@ -228,8 +228,17 @@ func (c *Client) purge() error {
 // finishRefusal removes what a refusal left that was cut short by a crash.
 func (c *Client) finishRefusal() error {
 	decision := read(filepath.Join(c.cfg.Dir, recordFile))
-	if decision.State != Refused || decision.Rule != ruleUser || c.spool.Empty() {
+	if decision.State != Refused || decision.Rule != ruleUser {
+		return nil
+	}
+	durable.Sweep(c.cfg.Dir)
+	if c.spool.Empty() && !exists(c.cfg.Dir, scheduleFile) && !exists(c.cfg.Dir, saidFile) {
 		return nil
 	}
 	return c.purge()
+}
+
+func exists(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+	return err == nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/client"
 	"github.com/slicemetry/slicemetry/client/clienttest"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
 // This binary is also the process that records and is killed. Its orders come by
@@ -28,6 +29,16 @@ func TestMain(m *testing.M) {
 }
 
 func child(order string) int {
+	if f := traced[order]; f != nil {
+		c, err := client.Open(config(os.Args[1], os.Args[2]))
+		if err != nil {
+			return 1
+		}
+		_ = os.Chdir(traceBegin) // it fails: it is a mark for who traces
+		f(c)
+		_ = os.Chdir(traceEnd)
+		return 0
+	}
 	first, _ := strconv.Atoi(os.Args[3])
 	n, _ := strconv.Atoi(os.Args[4])
 	c, err := client.Open(config(os.Args[1], os.Args[2]))
@@ -50,6 +61,27 @@ func child(order string) int {
 		return 1
 	}
 	return 0
+}
+
+// The parts of a child that are traced lie between two failing chdir calls to
+// these paths.
+const (
+	traceBegin = "/slicemetry-trace-begin"
+	traceEnd   = "/slicemetry-trace-end"
+)
+
+// traced are what a child does between the marks.
+var traced = map[string]func(c *client.Client){
+	"trace-record": func(c *client.Client) {
+		for i := range 100 {
+			c.Record(numbered(i))
+			c.Count(&telemetryv1.UsageCounters{SlicesStarted: 1})
+		}
+		_ = c.Flush(context.Background())
+		_, _ = c.Preview()
+		c.Status()
+	},
+	"trace-refuse": func(c *client.Client) { _ = c.Refuse() },
 }
 
 func start(t *testing.T, order, dir, endpoint string, first, n int) (*exec.Cmd, *bufio.Reader) {

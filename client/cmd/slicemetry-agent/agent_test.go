@@ -71,10 +71,31 @@ func TestFromConsentToCollector(t *testing.T) {
 	if n := len(r.Slices()); n != 54 {
 		t.Errorf("%d events arrived, want 54", n)
 	}
+	if sent := command("", exitOK, "sent", "-json"); !strings.Contains(sent, `"ultimaker_s5"`) || !strings.Contains(sent, `"octets"`) {
+		t.Errorf("sent: %s", sent)
+	}
+	if table := command("", exitOK, "export", "-format", "csv"); strings.Count(table, "\n") != 55 {
+		t.Errorf("export: %s", table)
+	}
+	if said := command("", exitOK, "policy"); !strings.Contains(said, "privacy@example.org") {
+		t.Errorf("policy: %s", said)
+	}
+	payload, err := os.ReadFile(samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(string(payload), exitOK, "record", "-format", "cura")
+	if said := command("", exitOK, "erase"); strings.Count(said, "erased, no copy is left by") != 1 || len(r.Erased()) != 1 {
+		t.Errorf("erase: %s", said)
+	}
+	if left := command("", exitOK, "export"); left != "" {
+		t.Errorf("left after erase: %s", left)
+	}
+	command("", exitOK, "consent", "-kinds", "machine,material", "grant")
 	command(event, exitOK, "record")
-	command("", exitOK, "consent", "refuse")
+	command("", exitOK, "consent", "withdraw")
 	command(event, exitNoConsent, "record")
-	if said := command("", exitOK, "status"); !strings.Contains(said, "refused (user)") || !strings.Contains(said, "0 batches") {
+	if said := command("", exitOK, "status"); !strings.Contains(said, "refused (user)") || !strings.Contains(said, "0 events waiting") {
 		t.Errorf("status: %s", said)
 	}
 }
@@ -94,7 +115,7 @@ func TestUnreachableCollectorKeepsEverything(t *testing.T) {
 			t.Fatalf("%v: exit code %d, want %d: %s", step.args, code, step.want, errors)
 		}
 	}
-	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 batches waiting") {
+	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") {
 		t.Errorf("status: %s", out)
 	}
 }
@@ -134,7 +155,7 @@ func TestDryRun(t *testing.T) {
 func TestWrongCalls(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"unknown"}, {"consent"}, {"consent", "maybe"}, {"import-cura"}, {"import-cura", "/no/such/file"},
-		{"record", "file"}, {"flush", "-endpoint", "nowhere"}, {"flush", "-ca", "/no/such/file"}, {"record", "-no-such-flag"},
+		{"record", "file"}, {"record", "-format", "xml"}, {"export", "-format", "xml"}, {"consent", "-kinds", "geometry", "grant"}, {"flush", "-endpoint", "nowhere"}, {"flush", "-ca", "/no/such/file"}, {"record", "-no-such-flag"},
 	} {
 		if _, errors, code := run(t, "", args...); code != exitUsage || errors == "" {
 			t.Errorf("%v: exit code %d, says %q, want 2 and why", args, code, errors)

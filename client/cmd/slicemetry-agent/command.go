@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/peterbourgon/ff/v3"
 	"github.com/peterbourgon/ff/v3/ffcli"
 
 	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
 // agent is one run of the command.
@@ -20,9 +22,11 @@ type agent struct {
 	in       io.Reader
 	out, err io.Writer
 
-	dir, endpoint, ca string
-	plaintext, json   bool
-	policy            uint
+	dir, endpoint, ca, proxy string
+	plaintext, json          bool
+	policy                   uint
+	format                   string // of record and export
+	kinds                    string // of consent grant, with commas
 }
 
 var (
@@ -36,8 +40,12 @@ Nothing is written and nothing is sent before "consent grant".
   slicemetry-agent consent grant
   echo '{"machine": "ultimaker_s5", "layerHeightUm": 200}' | slicemetry-agent record
   slicemetry-agent import-cura --dry-run payloads.jsonl
-  slicemetry-agent preview
+  slicemetry-agent preview                  # what the next upload would carry
   slicemetry-agent flush -endpoint telemetry.example.org:443
+  slicemetry-agent sent                     # what the last ones carried
+  slicemetry-agent export -format csv > mine.csv
+  slicemetry-agent erase -endpoint telemetry.example.org:443
+  slicemetry-agent consent withdraw
 
 Exit codes: 0 done, 1 some input was bad and the rest was taken, 2 called wrongly
 or failed, 3 the user has not agreed, 4 not sent (kept, and sent later).
@@ -50,14 +58,18 @@ func (a *agent) command() *ffcli.Command {
 			FlagSet: a.flags(name, more), Options: []ff.Option{ff.WithEnvVarPrefix("SLICEMETRY")}, Exec: exec}
 	}
 	var dryRun bool
-	consent := sub("consent", "consent grant|refuse|status", "note or show the user's decision",
-		"grant and refuse must follow an act of the user's. refuse removes everything that was kept.", a.consent, nil)
+	consent := sub("consent", "consent grant|refuse|withdraw|status", "note or show the user's decision",
+		"grant and refuse must follow an act of the user's. refuse (or withdraw, which is the same) removes\neverything that was kept here; \"erase\", called first, also removes what was sent.", a.consent,
+		func(fs *flag.FlagSet) {
+			fs.StringVar(&a.kinds, "kinds", "", "with grant: the kinds of data agreed to, with commas: "+strings.Join(rules.AllCategories.Names(), ",")+" (default: all)")
+		})
 	root := sub("slicemetry-agent", "<command> [flags]", "", longHelp, func(context.Context, []string) error { return flag.ErrHelp }, nil)
 	root.ShortUsage = "slicemetry-agent <command> [flags]"
 	root.Subcommands = []*ffcli.Command{
 		consent,
 		sub("record", "record < event.json", "record events: telemetry.v1.Slice as JSON on standard input, one or many",
-			"Each event is one JSON object in protobuf's JSON mapping. Returns when they are on disk.", a.record, nil),
+			"Each event is one JSON object in protobuf's JSON mapping, or with -format cura one of Cura's payloads\na line. Returns when they are on disk.", a.record,
+			func(fs *flag.FlagSet) { fs.StringVar(&a.format, "format", "json", "of the events: json or cura") }),
 		sub("import-cura", "import-cura [--dry-run] FILE|-", "record Cura's slice information, one payload a line",
 			"With --dry-run: prints the events that would be sent, one JSON object a line, and a report of\nwhat was dropped, generalised or bucketed, and why. It needs no consent and touches nothing.",
 			func(ctx context.Context, args []string) error { return a.importCura(ctx, args, dryRun) },
@@ -66,6 +78,13 @@ func (a *agent) command() *ffcli.Command {
 			}),
 		sub("preview", "preview", "print the next requests, as they will be sent", "", a.preview, nil),
 		sub("flush", "flush", "send what is kept now", "", a.flush, nil),
+		sub("sent", "sent", "print the last requests that were acknowledged, as they were sent", "", a.sent, nil),
+		sub("export", "export [-format json|csv] > FILE", "write everything recorded that is held here",
+			"json: one object a line with state, week, kind and the event; csv: a row an event.", a.export,
+			func(fs *flag.FlagSet) { fs.StringVar(&a.format, "format", "json", "json (lines) or csv") }),
+		sub("erase", "erase", "have the collector erase all that was sent and can still be told apart",
+			"Sends each week's random number once and prints the receipts. What is kept here of those weeks goes too.\nStatistics that are published already protect everybody in them, and stay.", a.erase, nil),
+		sub("policy", "policy", "ask the collector for its privacy policy and who answers for the data", "", a.policyInForce, nil),
 		sub("status", "status", "print what is kept, sent and dropped, and who decided that", "", a.status, nil),
 		sub("fields", "fields", "print every field that can be sent, why, how coarse and for how long", "", a.fields, nil),
 	}
@@ -78,6 +97,7 @@ func (a *agent) flags(name string, more func(*flag.FlagSet)) *flag.FlagSet {
 	fs.StringVar(&a.dir, "dir", "", "folder of the decision and the spool (default: slicemetry in the user's configuration folder)")
 	fs.StringVar(&a.endpoint, "endpoint", "localhost:4680", "the collector, host:port")
 	fs.StringVar(&a.ca, "ca", "", "certificate by which to know the collector (default: the system's roots)")
+	fs.StringVar(&a.proxy, "proxy", "", "proxy to go through, a URL, or \"direct\" (default: HTTPS_PROXY says)")
 	fs.BoolVar(&a.plaintext, "plaintext", false, "send without TLS, to loopback only")
 	fs.BoolVar(&a.json, "json", false, "print JSON")
 	fs.UintVar(&a.policy, "policy", 1, "version of the privacy policy that the user is shown")
@@ -89,7 +109,7 @@ func (a *agent) flags(name string, more func(*flag.FlagSet)) *flag.FlagSet {
 
 // open opens the client that the flags describe.
 func (a *agent) open() (*client.Client, error) {
-	cfg := client.Config{Dir: a.dir, Endpoint: a.endpoint, Plaintext: a.plaintext, PolicyVersion: uint32(a.policy)}
+	cfg := client.Config{Dir: a.dir, Endpoint: a.endpoint, Plaintext: a.plaintext, Proxy: a.proxy, PolicyVersion: uint32(a.policy)}
 	if a.ca != "" {
 		pem, err := os.ReadFile(a.ca)
 		if err != nil {

@@ -22,9 +22,14 @@ import (
 
 // record reads events until the input ends, and records them. A bad one is
 // reported by its number and the others go on.
-func (a *agent) record(_ context.Context, args []string) error {
-	if len(args) > 0 {
+func (a *agent) record(ctx context.Context, args []string) error {
+	switch {
+	case len(args) > 0:
 		return flag.ErrHelp
+	case a.format == "cura":
+		return a.importCura(ctx, []string{"-"}, false)
+	case a.format != "json":
+		return fmt.Errorf("-format: %q is neither json nor cura", a.format)
 	}
 	return a.withConsent(func(c *client.Client) error {
 		bad := 0

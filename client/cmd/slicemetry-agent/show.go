@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -20,10 +22,14 @@ func (a *agent) consent(_ context.Context, args []string) error {
 	return a.with(func(c *client.Client) error {
 		switch args[0] {
 		case "grant":
-			if err := c.Grant(uint32(a.policy)); err != nil {
+			var kinds []string
+			if a.kinds != "" {
+				kinds = strings.Split(a.kinds, ",")
+			}
+			if err := c.Grant(uint32(a.policy), kinds...); err != nil {
 				return err
 			}
-		case "refuse":
+		case "refuse", "withdraw":
 			if err := c.Refuse(); err != nil {
 				return err
 			}
@@ -36,6 +42,52 @@ func (a *agent) consent(_ context.Context, args []string) error {
 			return a.printJSON(decision)
 		}
 		fmt.Fprintf(a.out, "%s (%s)\n", decision.State, decision.Rule)
+		return nil
+	})
+}
+
+// errOffline says that nobody answered a question of the user's.
+var errOffline = errors.New("the collector could not be asked")
+
+func (a *agent) erase(ctx context.Context, _ []string) error {
+	return a.with(func(c *client.Client) error {
+		receipts, err := c.Erase(ctx)
+		if a.json {
+			return errors.Join(err, a.printJSON(receipts))
+		}
+		for _, r := range receipts {
+			fmt.Fprintf(a.out, "%s  erased, no copy is left by %s, receipt %x\n", r.Week, r.GoneBy.Format(time.DateOnly), r.Receipt)
+		}
+		if err == nil && len(receipts) == 0 {
+			fmt.Fprintln(a.out, "nothing that was sent can be told apart any more")
+		}
+		return err
+	})
+}
+
+func (a *agent) export(context.Context, []string) error {
+	return a.with(func(c *client.Client) error { return c.Export(a.out, client.Format(a.format)) })
+}
+
+func (a *agent) sent(context.Context, []string) error {
+	return a.with(func(c *client.Client) error {
+		requests, err := c.Sent()
+		if err != nil {
+			return err
+		}
+		a.printRequests(requests)
+		fmt.Fprintf(a.err, "%d requests are kept\n", len(requests))
+		return nil
+	})
+}
+
+func (a *agent) policyInForce(ctx context.Context, _ []string) error {
+	return a.with(func(c *client.Client) error {
+		policy, err := c.Policy(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errOffline, err)
+		}
+		fmt.Fprintf(a.out, "%s\n", protojson.Format(policy))
 		return nil
 	})
 }
@@ -56,12 +108,29 @@ func (a *agent) preview(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range requests {
-			fmt.Fprintf(a.out, "%s\n", protojson.Format(r.Message))
-		}
+		a.printRequests(requests)
 		fmt.Fprintf(a.err, "%d requests are waiting\n", len(requests))
 		return nil
 	})
+}
+
+// printRequests prints requests for people, or with -json one a line, decoded and
+// as the octets that go into gRPC.
+func (a *agent) printRequests(requests []client.Request) {
+	for _, r := range requests {
+		if !a.json {
+			fmt.Fprintf(a.out, "%s\n", protojson.Format(r.Message))
+			continue
+		}
+		message, err := protojson.Marshal(r.Message)
+		if err != nil {
+			continue // it was decoded a moment ago, so this does not happen
+		}
+		_ = json.NewEncoder(a.out).Encode(struct {
+			Request json.RawMessage `json:"request"`
+			Octets  []byte          `json:"octets"`
+		}{message, r.Octets})
+	}
 }
 
 func (a *agent) status(context.Context, []string) error {
@@ -71,7 +140,10 @@ func (a *agent) status(context.Context, []string) error {
 			return a.printJSON(s)
 		}
 		fmt.Fprintf(a.out, "consent      %s (%s)\n", s.Consent.State, s.Consent.Rule)
-		fmt.Fprintf(a.out, "kept         %d bytes, %d batches waiting, %d refused by the collector\n", s.SpoolBytes, s.SpoolBatches, s.Quarantined)
+		fmt.Fprintf(a.out, "kept         %d events waiting in %d bytes, %d batches refused by the collector\n", s.SpoolEvents, s.SpoolBytes, s.Quarantined)
+		if s.Notice != nil {
+			fmt.Fprintf(a.out, "notice       version %d of the privacy policy takes effect on %s; see \"policy\"\n", s.Notice.Version, s.Notice.Effective.Format(time.DateOnly))
+		}
 		if !s.NextUpload.IsZero() {
 			fmt.Fprintf(a.out, "next upload  not before %s\n", s.NextUpload.Local().Format("2006-01-02 15:04"))
 		}

@@ -1,0 +1,213 @@
+package client_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/client/clienttest"
+)
+
+// What is not a collector takes nothing: everything is kept.
+func TestNotACollector(t *testing.T) {
+	for name, endpoint := range map[string]string{
+		"portal says OK": clienttest.Portal(t, http.StatusOK), "portal redirects": clienttest.Portal(t, http.StatusFound),
+		"not found": clienttest.Portal(t, http.StatusNotFound), "half closed": clienttest.HalfClosed(t), "absent": "127.0.0.1:1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c := granted(t, config(dir, endpoint))
+			c.Record(numbered(0))
+			var retry *client.RetryError
+			if err := c.Flush(t.Context()); !errors.As(err, &retry) {
+				t.Errorf("Flush() = %v, want a RetryError", err)
+			}
+			if s := c.Status(); s.SpoolEvents != 1 || s.Quarantined != 0 || s.LastError == "" {
+				t.Errorf("status %+v", s)
+			}
+		})
+	}
+}
+
+// An answer that takes its time is waited for.
+func TestSlowCollector(t *testing.T) {
+	r := clienttest.Start(t)
+	r.Script(clienttest.Answer{Delay: 300 * time.Millisecond})
+	c := granted(t, config(t.TempDir(), r.Addr()))
+	c.Record(numbered(0))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertOnce(t, r, 1)
+}
+
+// secure starts a recorder with a certificate of its own.
+func secure(t *testing.T) (r *clienttest.Recorder, roots *x509.CertPool, pin string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"collector.invalid"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AddCert(certificate)
+	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	options := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	return clienttest.StartWith(t, grpc.Creds(options)), roots, base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func TestPins(t *testing.T) {
+	r, roots, pin := secure(t)
+	other := base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
+	for _, tt := range []struct {
+		name string
+		pins client.Pins
+		sent bool
+	}{
+		{"none", client.Pins{}, true},
+		{"its key and a spare one", client.Pins{SHA256: []string{other, pin}}, true},
+		{"other keys", client.Pins{SHA256: []string{other, other}}, false},
+		{"other keys, no longer", client.Pins{SHA256: []string{other, other}, Until: time.Now().Add(-time.Hour)}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := config(t.TempDir(), r.Addr())
+			cfg.Plaintext, cfg.RootCAs, cfg.Pins = false, roots, tt.pins
+			c := granted(t, cfg)
+			c.Record(numbered(0))
+			err := c.Flush(t.Context())
+			if sent := err == nil; sent != tt.sent || c.Status().SpoolBatches == 1 == tt.sent {
+				t.Errorf("Flush() = %v with %d batches kept, want sent %t", err, c.Status().SpoolBatches, tt.sent)
+			}
+		})
+	}
+	for _, pins := range [][]string{{pin}, {pin, "short"}} {
+		cfg := config(t.TempDir(), r.Addr())
+		cfg.Pins.SHA256 = pins
+		if _, err := client.Open(cfg); err == nil {
+			t.Errorf("pins %v are taken", pins)
+		}
+	}
+}
+
+// connectProxy is an HTTP proxy that asks for a password and knows one host.
+func connectProxy(t *testing.T, target string) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				relay(conn, target)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); running.Wait() })
+	return l.Addr().String()
+}
+
+func relay(conn net.Conn, target string) {
+	request, err := http.ReadRequest(bufio.NewReader(conn))
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:secret"))
+	switch {
+	case err != nil:
+		return
+	case request.Method != http.MethodConnect || request.Header.Get("Proxy-Authorization") != want:
+		_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+		return
+	case request.Host != "collector.invalid:443": // a name that only the proxy knows
+		return
+	}
+	onward, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer onward.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() { // ends when either side does
+		_, _ = io.Copy(onward, conn)
+		onward.Close()
+	}()
+	_, _ = io.Copy(conn, onward)
+}
+
+// Through a proxy with a password, from the configuration or the environment; the
+// collector's name is looked up by the proxy. A wrong password keeps everything
+// and is not repeated in any error.
+func TestProxies(t *testing.T) {
+	r, roots, _ := secure(t)
+	address := connectProxy(t, r.Addr())
+	environment := func(value string) func(string) string {
+		return func(name string) string {
+			if name == "HTTPS_PROXY" {
+				return value
+			}
+			return ""
+		}
+	}
+	for _, tt := range []struct {
+		name, proxy, environment string
+		sent                     bool
+	}{
+		{"configured", "http://user:secret@" + address, "", true},
+		{"environment", "", "http://user:secret@" + address, true},
+		{"wrong password", "http://user:wrong@" + address, "", false},
+		{"switched off", client.NoProxy, "http://user:secret@" + address, false},
+		{"absent", "http://user:secret@127.0.0.1:1", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := config(t.TempDir(), "collector.invalid:443")
+			cfg.Plaintext, cfg.RootCAs, cfg.Proxy, cfg.Getenv = false, roots, tt.proxy, environment(tt.environment)
+			c := granted(t, cfg)
+			c.Record(numbered(0))
+			err := c.Flush(t.Context())
+			if sent := err == nil; sent != tt.sent || c.Status().SpoolEvents == 1 == tt.sent {
+				t.Errorf("Flush() = %v with %d events kept, want sent %t", err, c.Status().SpoolEvents, tt.sent)
+			}
+			if s := c.Status(); strings.Contains(s.LastError, "secret") || err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("%v, status %+v", err, s)
+			}
+		})
+	}
+	for _, proxy := range []string{"user:secret@host", "ftp://user:secret@host", "http://"} {
+		cfg := config(t.TempDir(), "collector.invalid:443")
+		cfg.Proxy = proxy
+		if _, err := client.Open(cfg); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v for a proxy that is none", err)
+		}
+	}
+}
