@@ -209,6 +209,12 @@ func plantByHand(t *testing.T, s *stack.Stack) []marker {
 	invalid := proto.Clone(refused).(*collectorv1.UploadRequest)
 	invalid.Batch.UnitToken = []byte(text)
 	expectError(t, client, ctx, invalid, text, field, header)
+	if _, err := client.Erase(ctx, &collectorv1.EraseRequest{UnitToken: token, Period: uint32(period.Of(time.Now()))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Erase(ctx, &collectorv1.EraseRequest{UnitToken: []byte(text)}); err == nil || strings.Contains(err.Error(), text) {
+		t.Errorf("the answer to a wish without a token: %v", err)
+	}
 	if err := s.CrashDB(t.Context(), func() { expectError(t, client, ctx, batch(), text, field, header) }); err != nil {
 		t.Fatal(err)
 	}
