@@ -2,8 +2,8 @@
 // the rule that every field of it carries (privacy/v1), and the service that
 // takes it (collector/v1).
 //
-// The messages know nothing of gRPC, so that code which only builds events
-// stays light; the stubs live with the service. Generated code is committed and
+// The messages know nothing of gRPC, so that code which only builds or encodes
+// them stays light; the stubs are a package of their own, collectorgrpc. Generated code is committed and
 // `make check-generated` compares it.
 package proto
 

@@ -4,8 +4,9 @@
 // 	protoc        (unknown)
 // source: collector/v1/collector.proto
 
-// The collector's public service. Its messages are kept apart from
-// telemetry.v1 so that code which only builds events needs no gRPC.
+// What the collector's public service takes and answers. The service itself is
+// in service.proto: the code made from it needs gRPC, which a program that only
+// handles messages need not carry.
 
 package collectorv1
 
@@ -528,11 +529,7 @@ const file_collector_v1_collector_proto_rawDesc = "" +
 	"\tpublished\x18\x02 \x01(\rR\tpublished\x12\x1c\n" +
 	"\teffective\x18\x03 \x01(\rR\teffective\x12\x10\n" +
 	"\x03url\x18\x04 \x01(\tR\x03url\x12\x18\n" +
-	"\asummary\x18\x05 \x01(\tR\asummary2\xa2\x02\n" +
-	"\tCollector\x12Y\n" +
-	"\x06Upload\x12&.slicemetry.collector.v1.UploadRequest\x1a'.slicemetry.collector.v1.UploadResponse\x12V\n" +
-	"\x05Erase\x12%.slicemetry.collector.v1.EraseRequest\x1a&.slicemetry.collector.v1.EraseResponse\x12b\n" +
-	"\tGetPolicy\x12).slicemetry.collector.v1.GetPolicyRequest\x1a*.slicemetry.collector.v1.GetPolicyResponseBAZ?github.com/slicemetry/slicemetry/proto/collector/v1;collectorv1b\x06proto3"
+	"\asummary\x18\x05 \x01(\tR\asummaryBAZ?github.com/slicemetry/slicemetry/proto/collector/v1;collectorv1b\x06proto3"
 
 var (
 	file_collector_v1_collector_proto_rawDescOnce sync.Once
@@ -563,14 +560,8 @@ var file_collector_v1_collector_proto_depIdxs = []int32{
 	2, // 1: slicemetry.collector.v1.UploadResponse.next:type_name -> slicemetry.collector.v1.PolicyNotice
 	7, // 2: slicemetry.collector.v1.GetPolicyResponse.current:type_name -> slicemetry.collector.v1.Policy
 	7, // 3: slicemetry.collector.v1.GetPolicyResponse.next:type_name -> slicemetry.collector.v1.Policy
-	0, // 4: slicemetry.collector.v1.Collector.Upload:input_type -> slicemetry.collector.v1.UploadRequest
-	3, // 5: slicemetry.collector.v1.Collector.Erase:input_type -> slicemetry.collector.v1.EraseRequest
-	5, // 6: slicemetry.collector.v1.Collector.GetPolicy:input_type -> slicemetry.collector.v1.GetPolicyRequest
-	1, // 7: slicemetry.collector.v1.Collector.Upload:output_type -> slicemetry.collector.v1.UploadResponse
-	4, // 8: slicemetry.collector.v1.Collector.Erase:output_type -> slicemetry.collector.v1.EraseResponse
-	6, // 9: slicemetry.collector.v1.Collector.GetPolicy:output_type -> slicemetry.collector.v1.GetPolicyResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -589,7 +580,7 @@ func file_collector_v1_collector_proto_init() {
 			NumEnums:      0,
 			NumMessages:   8,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_collector_v1_collector_proto_goTypes,
 		DependencyIndexes: file_collector_v1_collector_proto_depIdxs,

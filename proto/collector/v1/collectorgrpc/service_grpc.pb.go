@@ -2,15 +2,15 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.2
 // - protoc             (unknown)
-// source: collector/v1/collector.proto
+// source: collector/v1/service.proto
 
-// The collector's public service. Its messages are kept apart from
-// telemetry.v1 so that code which only builds events needs no gRPC.
+// The collector's public service.
 
-package collectorv1
+package collectorgrpc
 
 import (
 	context "context"
+	v1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -41,14 +41,14 @@ const (
 type CollectorClient interface {
 	// Upload stores one batch. It answers OK only after the rows are committed
 	// durably; sending a batch again after any other outcome is always safe.
-	Upload(ctx context.Context, in *UploadRequest, opts ...grpc.CallOption) (*UploadResponse, error)
+	Upload(ctx context.Context, in *v1.UploadRequest, opts ...grpc.CallOption) (*v1.UploadResponse, error)
 	// Erase makes all that was stored under a unit token unreadable before it
 	// answers, now and for whatever arrives under that token later. Asking again
 	// gives the same receipt.
-	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error)
+	Erase(ctx context.Context, in *v1.EraseRequest, opts ...grpc.CallOption) (*v1.EraseResponse, error)
 	// GetPolicy says which privacy policy is in force, which one is announced, and
 	// who answers for the data.
-	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error)
+	GetPolicy(ctx context.Context, in *v1.GetPolicyRequest, opts ...grpc.CallOption) (*v1.GetPolicyResponse, error)
 }
 
 type collectorClient struct {
@@ -59,9 +59,9 @@ func NewCollectorClient(cc grpc.ClientConnInterface) CollectorClient {
 	return &collectorClient{cc}
 }
 
-func (c *collectorClient) Upload(ctx context.Context, in *UploadRequest, opts ...grpc.CallOption) (*UploadResponse, error) {
+func (c *collectorClient) Upload(ctx context.Context, in *v1.UploadRequest, opts ...grpc.CallOption) (*v1.UploadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(UploadResponse)
+	out := new(v1.UploadResponse)
 	err := c.cc.Invoke(ctx, Collector_Upload_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -69,9 +69,9 @@ func (c *collectorClient) Upload(ctx context.Context, in *UploadRequest, opts ..
 	return out, nil
 }
 
-func (c *collectorClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error) {
+func (c *collectorClient) Erase(ctx context.Context, in *v1.EraseRequest, opts ...grpc.CallOption) (*v1.EraseResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(EraseResponse)
+	out := new(v1.EraseResponse)
 	err := c.cc.Invoke(ctx, Collector_Erase_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -79,9 +79,9 @@ func (c *collectorClient) Erase(ctx context.Context, in *EraseRequest, opts ...g
 	return out, nil
 }
 
-func (c *collectorClient) GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error) {
+func (c *collectorClient) GetPolicy(ctx context.Context, in *v1.GetPolicyRequest, opts ...grpc.CallOption) (*v1.GetPolicyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(GetPolicyResponse)
+	out := new(v1.GetPolicyResponse)
 	err := c.cc.Invoke(ctx, Collector_GetPolicy_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -103,14 +103,14 @@ func (c *collectorClient) GetPolicy(ctx context.Context, in *GetPolicyRequest, o
 type CollectorServer interface {
 	// Upload stores one batch. It answers OK only after the rows are committed
 	// durably; sending a batch again after any other outcome is always safe.
-	Upload(context.Context, *UploadRequest) (*UploadResponse, error)
+	Upload(context.Context, *v1.UploadRequest) (*v1.UploadResponse, error)
 	// Erase makes all that was stored under a unit token unreadable before it
 	// answers, now and for whatever arrives under that token later. Asking again
 	// gives the same receipt.
-	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
+	Erase(context.Context, *v1.EraseRequest) (*v1.EraseResponse, error)
 	// GetPolicy says which privacy policy is in force, which one is announced, and
 	// who answers for the data.
-	GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error)
+	GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error)
 	mustEmbedUnimplementedCollectorServer()
 }
 
@@ -121,13 +121,13 @@ type CollectorServer interface {
 // pointer dereference when methods are called.
 type UnimplementedCollectorServer struct{}
 
-func (UnimplementedCollectorServer) Upload(context.Context, *UploadRequest) (*UploadResponse, error) {
+func (UnimplementedCollectorServer) Upload(context.Context, *v1.UploadRequest) (*v1.UploadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Upload not implemented")
 }
-func (UnimplementedCollectorServer) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
+func (UnimplementedCollectorServer) Erase(context.Context, *v1.EraseRequest) (*v1.EraseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
 }
-func (UnimplementedCollectorServer) GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error) {
+func (UnimplementedCollectorServer) GetPolicy(context.Context, *v1.GetPolicyRequest) (*v1.GetPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPolicy not implemented")
 }
 func (UnimplementedCollectorServer) mustEmbedUnimplementedCollectorServer() {}
@@ -152,7 +152,7 @@ func RegisterCollectorServer(s grpc.ServiceRegistrar, srv CollectorServer) {
 }
 
 func _Collector_Upload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(UploadRequest)
+	in := new(v1.UploadRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -164,13 +164,13 @@ func _Collector_Upload_Handler(srv interface{}, ctx context.Context, dec func(in
 		FullMethod: Collector_Upload_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(CollectorServer).Upload(ctx, req.(*UploadRequest))
+		return srv.(CollectorServer).Upload(ctx, req.(*v1.UploadRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _Collector_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(EraseRequest)
+	in := new(v1.EraseRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -182,13 +182,13 @@ func _Collector_Erase_Handler(srv interface{}, ctx context.Context, dec func(int
 		FullMethod: Collector_Erase_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(CollectorServer).Erase(ctx, req.(*EraseRequest))
+		return srv.(CollectorServer).Erase(ctx, req.(*v1.EraseRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
 func _Collector_GetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(GetPolicyRequest)
+	in := new(v1.GetPolicyRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func _Collector_GetPolicy_Handler(srv interface{}, ctx context.Context, dec func
 		FullMethod: Collector_GetPolicy_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(CollectorServer).GetPolicy(ctx, req.(*GetPolicyRequest))
+		return srv.(CollectorServer).GetPolicy(ctx, req.(*v1.GetPolicyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -226,5 +226,5 @@ var Collector_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
-	Metadata: "collector/v1/collector.proto",
+	Metadata: "collector/v1/service.proto",
 }
