@@ -31,6 +31,10 @@ type Client struct {
 	sending sync.Mutex
 	abort   atomic.Pointer[context.CancelFunc] // ends the upload under way
 	sent    sent
+	alive   context.Context // until Close
+	end     context.CancelFunc
+
+	draws atomic.Pointer[draws]
 }
 
 // Open prepares a client. Without the user's consent it touches nothing.
@@ -38,7 +42,8 @@ func Open(cfg Config) (*Client, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("client: configuration: %w", err)
 	}
-	c := &Client{cfg: cfg, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
+	alive, end := context.WithCancel(context.Background())
+	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
 	c.queue.init()
 	if err := c.finishRefusal(); err != nil {
 		cfg.Logger.Warn("what a refusal left is not removed", "error", err)
@@ -51,7 +56,9 @@ func Open(cfg Config) (*Client, error) {
 
 // apply brings the goroutines in step with the decision in force. mu is held.
 func (c *Client) apply() {
-	granted := decide(&c.cfg).State == Granted && !c.closed
+	consent := decide(&c.cfg)
+	granted := consent.State == Granted && !c.closed
+	c.draws.Store(&draws{secret: consent.secret})
 	switch {
 	case granted && c.cancel == nil:
 		ctx, cancel := context.WithCancel(context.Background())
@@ -94,6 +101,7 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.on.Store(false)
+	c.end() // of what other threads still send
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

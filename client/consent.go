@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +34,7 @@ type Consent struct {
 	Rule          string    `json:"rule"`                     // what decided: "user", "environment: DO_NOT_TRACK", ...
 
 	categories rules.Categories
+	secret     []byte
 }
 
 // record is the file in which a decision is kept. Format 1; a file of a later
@@ -42,9 +45,13 @@ type record struct {
 	PolicyVersion uint32   `json:"policy_version,omitempty"`
 	Categories    []string `json:"categories,omitempty"` // none: all
 	Date          string   `json:"date"`
+	// Secret never leaves the device. From it comes which of many changed settings
+	// are shown, the same ones for a week.
+	Secret []byte `json:"secret,omitempty"`
 }
 
 const (
+	secretBytes  = 16
 	recordFormat = 1
 	recordFile   = "consent.json"
 )
@@ -125,7 +132,7 @@ func read(path string) Consent {
 		if c.categories, err = categories(r.Categories); err != nil {
 			return refused
 		}
-		c.Categories = c.categories.Names()
+		c.Categories, c.secret = c.categories.Names(), r.Secret
 	}
 	return c
 }
@@ -170,17 +177,27 @@ func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
 	if err != nil {
 		return fmt.Errorf("client: grant: %w", err)
 	}
+	// What waits in memory was recorded under the decision before this one.
+	c.on.Store(false)
+	drained := c.drainQueue(context.Background())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.apply()
+	if drained != nil {
+		return fmt.Errorf("client: grant: %w", drained)
+	}
 	before := read(filepath.Join(c.cfg.Dir, recordFile))
-	r := record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today()}
+	r := record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today(), Secret: before.secret}
+	if len(r.Secret) == 0 {
+		r.Secret = make([]byte, secretBytes)
+		rand.Read(r.Secret)
+	}
 	if err := write(c.cfg.Dir, r); err != nil {
 		return fmt.Errorf("client: grant: %w", err)
 	}
 	if before.categories&^agreed != 0 {
 		err = c.spool.PurgeWaiting()
 	}
-	c.apply()
 	if err != nil {
 		return fmt.Errorf("client: grant: %w", err)
 	}

@@ -41,7 +41,9 @@ func child(order string) int {
 	}
 	first, _ := strconv.Atoi(os.Args[3])
 	n, _ := strconv.Atoi(os.Args[4])
-	c, err := client.Open(config(os.Args[1], os.Args[2]))
+	cfg := config(os.Args[1], os.Args[2])
+	cfg.Plaintext = order != "send"
+	c, err := client.Open(cfg)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -50,6 +52,11 @@ func child(order string) int {
 		c.Record(numbered(first + i))
 		if order == "upload" && i%50 == 49 {
 			_ = c.Flush(context.Background()) // busy or not, what counts is what arrives
+		}
+	}
+	if order == "send" {
+		if err := c.Flush(context.Background()); err != nil {
+			return 1
 		}
 	}
 	fmt.Println("recorded")

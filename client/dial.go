@@ -15,37 +15,34 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/slicemetry/slicemetry/client/internal/unary"
 )
 
 // NoProxy as Config.Proxy connects directly, whatever the environment says.
 const NoProxy = "direct"
 
-// dial prepares a connection. The name is looked up by whoever connects: by a
-// proxy where there is one, so that a closed network sees no look-up of ours.
-func (c *Client) dial() (*grpc.ClientConn, error) {
-	transport := credentials.NewTLS(c.cfg.tls())
+// dial prepares a connection, none of which outlives ctx. The name is looked up by
+// whoever connects: by a proxy where there is one, so that a closed network sees
+// no look-up of ours.
+func (c *Client) dial(ctx context.Context) *unary.Conn {
+	secure := c.cfg.tls()
 	if c.cfg.Plaintext {
-		transport = insecure.NewCredentials()
+		secure = nil
 	}
-	return grpc.NewClient("passthrough:///"+c.cfg.Endpoint,
-		grpc.WithTransportCredentials(transport), grpc.WithUserAgent(userAgent), grpc.WithContextDialer(c.cfg.connect),
-		grpc.WithDisableRetry(), grpc.WithDisableServiceConfig()) // what a server or DNS says does not change how we send
+	return unary.New(ctx, c.cfg.Endpoint, secure, c.cfg.connect)
 }
 
 // connect connects to the collector, through a proxy where one is set.
-func (c *Config) connect(ctx context.Context, address string) (net.Conn, error) {
+func (c *Config) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	via, err := c.proxyFor(address)
 	if err != nil {
 		return nil, err
 	}
 	direct := &net.Dialer{}
 	if via == nil {
-		return direct.DialContext(ctx, "tcp", address)
+		return direct.DialContext(ctx, network, address)
 	}
 	switch via.Scheme {
 	case "http", "https":
@@ -55,7 +52,7 @@ func (c *Config) connect(ctx context.Context, address string) (net.Conn, error) 
 	if err != nil {
 		return nil, errBadProxy
 	}
-	return dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	return dialer.(proxy.ContextDialer).DialContext(ctx, network, address)
 }
 
 // errBadProxy does not repeat the proxy: its address may hold a password.
@@ -66,8 +63,7 @@ func (c *Config) proxyFor(address string) (*url.URL, error) {
 	case NoProxy:
 		return nil, nil
 	case "":
-		environment := httpproxy.Config{HTTPSProxy: firstOf(c.Getenv, "HTTPS_PROXY", "https_proxy"), NoProxy: firstOf(c.Getenv, "NO_PROXY", "no_proxy")}
-		via, err := environment.ProxyFunc()(&url.URL{Scheme: "https", Host: address})
+		via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: address}})
 		if err != nil {
 			return nil, errBadProxy
 		}
@@ -78,15 +74,6 @@ func (c *Config) proxyFor(address string) (*url.URL, error) {
 		return nil, errBadProxy
 	}
 	return via, nil
-}
-
-func firstOf(getenv func(string) string, names ...string) string {
-	for _, name := range names {
-		if v := getenv(name); v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // tunnel asks an HTTP proxy for a connection (RFC 9110, 9.3.6).
@@ -113,7 +100,7 @@ func tunnel(ctx context.Context, direct *net.Dialer, via *url.URL, address strin
 func ask(ctx context.Context, conn net.Conn, via *url.URL, address string) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{"User-Agent": {userAgent}}}
+	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{"User-Agent": {unary.UserAgent}}}
 	if via.User != nil {
 		password, _ := via.User.Password()
 		request.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(via.User.Username()+":"+password)))

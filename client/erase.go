@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
+	"github.com/slicemetry/slicemetry/client/internal/unary"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
@@ -56,17 +57,9 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 }
 
 func (c *Client) eraseWeek(ctx context.Context, week period.Period) (Receipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	conn, err := c.dial()
-	if err != nil {
+	var reply collectorv1.EraseResponse
+	if err := c.ask(ctx, methodErase, &collectorv1.EraseRequest{UnitToken: c.spool.HeldToken(week), Period: uint32(week)}, &reply); err != nil {
 		return Receipt{}, err
-	}
-	defer conn.Close()
-	reply, err := collectorv1.NewCollectorClient(conn).Erase(ctx,
-		&collectorv1.EraseRequest{UnitToken: c.spool.HeldToken(week), Period: uint32(week)})
-	if err != nil {
-		return Receipt{}, &RetryError{Code: status.Code(err).String(), After: max(retryDelay(err), time.Second)}
 	}
 	return Receipt{Week: week.String(), Receipt: reply.GetReceipt(), GoneBy: time.Unix(int64(reply.GetGoneBy())*int64(day/time.Second), 0).UTC()}, nil
 }
@@ -74,16 +67,27 @@ func (c *Client) eraseWeek(ctx context.Context, week period.Period) (Receipt, er
 // Policy asks the collector for the privacy policy in force, the one announced,
 // and who answers for the data. It connects, so it is for when the user asks.
 func (c *Client) Policy(ctx context.Context) (*collectorv1.GetPolicyResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	conn, err := c.dial()
-	if err != nil {
-		return nil, fmt.Errorf("client: policy: %w", err)
-	}
-	defer conn.Close()
-	reply, err := collectorv1.NewCollectorClient(conn).GetPolicy(ctx, &collectorv1.GetPolicyRequest{})
-	if err != nil {
-		return nil, &RetryError{Code: status.Code(err).String(), After: max(retryDelay(err), time.Second)}
+	reply := &collectorv1.GetPolicyResponse{}
+	if err := c.ask(ctx, methodGetPolicy, &collectorv1.GetPolicyRequest{}, reply); err != nil {
+		return nil, err
 	}
 	return reply, nil
+}
+
+// ask makes one call over a connection of its own.
+func (c *Client) ask(ctx context.Context, method string, request, reply proto.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	defer context.AfterFunc(c.alive, cancel)()
+	octets, err := proto.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	conn := c.dial(ctx)
+	defer conn.Close()
+	if err := conn.Call(ctx, method, octets, reply); err != nil {
+		code, after := unary.Reason(err)
+		return &RetryError{Code: code.String(), After: max(after, time.Second)}
+	}
+	return nil
 }

@@ -1,13 +1,17 @@
 package client_test
 
 import (
+	"maps"
 	"math"
 	"math/bits"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/slicemetry/slicemetry/client/clienttest"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/catalog"
 )
 
 // Two weeks never share a connection: who sees it would know that they are of
@@ -98,4 +102,47 @@ func distance(a, b []byte) (d int) {
 		d += bits.OnesCount8(a[i] ^ b[i])
 	}
 	return d
+}
+
+// Of many changed settings, a week's events show the same four, whichever process
+// records them: the whole set would be a fingerprint. Another week, and another
+// installation, shows others, and the secret behind it is never sent.
+func TestAWeekShowsOneSample(t *testing.T) {
+	changed := catalog.Values("setting")[:60]
+	r := clienttest.Start(t)
+	shown := map[string]bool{} // samples of four
+	const installations, weeks = 3, 3
+	for range installations {
+		clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
+		cfg := config(t.TempDir(), r.Addr())
+		cfg.Now = clock.Now
+		granted(t, cfg)
+		for range weeks {
+			seen := map[string]bool{}
+			for range 2 { // processes
+				before := len(r.Requests())
+				c := open(t, cfg)
+				for range 20 {
+					c.Record(&telemetryv1.Slice{Machine: "ultimaker_s5", ChangedSettings: changed})
+				}
+				if err := c.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for _, q := range r.Requests()[before:] {
+					for _, s := range q.Batch.Slices {
+						seen[strings.Join(s.ChangedSettings, " ")] = true
+					}
+				}
+			}
+			if len(seen) != 1 {
+				t.Errorf("a week shows %d samples, want 1", len(seen))
+			}
+			maps.Copy(shown, seen)
+			clock.Add(7 * 24 * time.Hour)
+		}
+	}
+	// Two of nine samples of 4 out of 60 are the same once in 10^4 runs.
+	if len(shown) < installations*weeks-1 {
+		t.Errorf("%d samples of %d installations in %d weeks", len(shown), installations, weeks)
+	}
 }

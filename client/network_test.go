@@ -9,11 +9,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +65,15 @@ func TestSlowCollector(t *testing.T) {
 // secure starts a recorder with a certificate of its own.
 func secure(t *testing.T) (r *clienttest.Recorder, roots *x509.CertPool, pin string) {
 	t.Helper()
+	r, certificate := certified(t)
+	roots = x509.NewCertPool()
+	roots.AddCert(certificate)
+	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	return r, roots, base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func certified(t *testing.T) (*clienttest.Recorder, *x509.Certificate) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -76,11 +88,8 @@ func secure(t *testing.T) (r *clienttest.Recorder, roots *x509.CertPool, pin str
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots = x509.NewCertPool()
-	roots.AddCert(certificate)
-	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
 	options := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
-	return clienttest.StartWith(t, grpc.Creds(options)), roots, base64.StdEncoding.EncodeToString(sum[:])
+	return clienttest.StartWith(t, grpc.Creds(options)), certificate
 }
 
 func TestPins(t *testing.T) {
@@ -165,33 +174,24 @@ func relay(conn net.Conn, target string) {
 	_, _ = io.Copy(conn, onward)
 }
 
-// Through a proxy with a password, from the configuration or the environment; the
+// Through a proxy with a password; the
 // collector's name is looked up by the proxy. A wrong password keeps everything
 // and is not repeated in any error.
 func TestProxies(t *testing.T) {
 	r, roots, _ := secure(t)
 	address := connectProxy(t, r.Addr())
-	environment := func(value string) func(string) string {
-		return func(name string) string {
-			if name == "HTTPS_PROXY" {
-				return value
-			}
-			return ""
-		}
-	}
 	for _, tt := range []struct {
-		name, proxy, environment string
-		sent                     bool
+		name, proxy string
+		sent        bool
 	}{
-		{"configured", "http://user:secret@" + address, "", true},
-		{"environment", "", "http://user:secret@" + address, true},
-		{"wrong password", "http://user:wrong@" + address, "", false},
-		{"switched off", client.NoProxy, "http://user:secret@" + address, false},
-		{"absent", "http://user:secret@127.0.0.1:1", "", false},
+		{"right password", "http://user:secret@" + address, true},
+		{"wrong password", "http://user:wrong@" + address, false},
+		{"switched off", client.NoProxy, false},
+		{"absent", "http://user:secret@127.0.0.1:1", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := config(t.TempDir(), "collector.invalid:443")
-			cfg.Plaintext, cfg.RootCAs, cfg.Proxy, cfg.Getenv = false, roots, tt.proxy, environment(tt.environment)
+			cfg.Plaintext, cfg.RootCAs, cfg.Proxy = false, roots, tt.proxy
 			c := granted(t, cfg)
 			c.Record(numbered(0))
 			err := c.Flush(t.Context())
@@ -209,5 +209,29 @@ func TestProxies(t *testing.T) {
 		if _, err := client.Open(cfg); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v for a proxy that is none", err)
 		}
+	}
+}
+
+// The environment's proxy counts, for a process in which it is set from the start.
+func TestProxyOfTheEnvironment(t *testing.T) {
+	r, certificate := certified(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", roots)
+	t.Setenv("HTTPS_PROXY", "http://user:secret@"+connectProxy(t, r.Addr()))
+	for _, tt := range []struct {
+		exceptions string
+		sent       int
+	}{{"collector.invalid", 0}, {"elsewhere.invalid", 1}} {
+		t.Setenv("NO_PROXY", tt.exceptions)
+		dir := t.TempDir()
+		granted(t, config(dir, r.Addr()))
+		cmd, _ := start(t, "send", dir, "collector.invalid:443", 0, 1)
+		if err := cmd.Wait(); (err == nil) != (tt.sent == 1) {
+			t.Errorf("without a proxy for %s: %v", tt.exceptions, err)
+		}
+		assertOnce(t, r, tt.sent)
 	}
 }

@@ -2,7 +2,11 @@ package client
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,9 +23,14 @@ const (
 	maxQueued = 1 << 20
 	// maxSpare is how much of that is kept after a burst.
 	maxSpare = 256 << 10
-	// maxPerPeriod is how many outputs of one week are kept. It bounds what one
-	// installation contributes before the aggregator does; nobody prints more.
-	maxPerPeriod = 1000
+	// gather is how long the writer waits for more. A crash costs what was
+	// recorded in so short a time before it.
+	gather = 2 * time.Millisecond
+	// maxPerPeriod is about how many outputs of one week are kept: one a minute,
+	// day and night. It bounds what one installation contributes before the
+	// aggregator does. Processes that record at once may count a batch twice while
+	// it changes its name, so nobody who works by hand must come near it.
+	maxPerPeriod = 10_000
 )
 
 // record makes an event coarse and queues it, on the host's thread.
@@ -33,8 +42,29 @@ func (c *Client) record(s *telemetryv1.Slice) {
 	}
 	coarse := spare.Get().(*telemetryv1.Slice)
 	defer spare.Put(coarse)
-	rules.Coarsen(coarse, s, nil)
-	c.queue.add(&c.drops, spool.KindSlice, period.Of(c.cfg.Now()), coarse)
+	week := period.Of(c.cfg.Now())
+	rules.Coarsen(coarse, s, c.draw(week), nil)
+	c.queue.add(&c.drops, spool.KindSlice, week, func(b []byte) []byte { return rules.AppendSlice(b, coarse) })
+}
+
+// draws is an installation's draw of one week.
+type draws struct {
+	secret []byte
+	week   period.Period
+	draw   rules.Draw
+}
+
+// draw is the same in every process of an installation, for a week, and says
+// nothing of another week's.
+func (c *Client) draw(week period.Period) rules.Draw {
+	d := c.draws.Load()
+	if d.week != week {
+		mac := hmac.New(sha256.New, d.secret)
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(week)))
+		d = &draws{secret: d.secret, week: week, draw: rules.Draw(binary.BigEndian.Uint64(mac.Sum(nil)))}
+		c.draws.Store(d)
+	}
+	return d.draw
 }
 
 func (c *Client) count(u *telemetryv1.UsageCounters) {
@@ -45,7 +75,7 @@ func (c *Client) count(u *telemetryv1.UsageCounters) {
 	}
 	coarse := &telemetryv1.UsageCounters{}
 	rules.CoarsenCounters(coarse, u, nil)
-	c.queue.add(&c.drops, spool.KindCounters, period.Of(c.cfg.Now()), coarse)
+	c.queue.add(&c.drops, spool.KindCounters, period.Of(c.cfg.Now()), func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
 }
 
 // survive keeps a defect of ours from ending the host.
@@ -81,21 +111,16 @@ type entry struct {
 
 func (q *queue) init() { q.ready = make(chan struct{}, 1) }
 
-// add encodes a message at the queue's end.
-func (q *queue) add(d *drops, kind spool.Kind, p period.Period, m proto.Message) {
+// add encodes a record at the queue's end.
+func (q *queue) add(d *drops, kind spool.Kind, p period.Period, encode func(b []byte) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.octets) >= maxQueued {
 		d.add(dropQueueFull, 1)
 		return
 	}
-	octets, err := proto.MarshalOptions{}.MarshalAppend(q.octets, m)
-	if err != nil { // a text that is not UTF-8 would do it; the catalogue has none
-		d.add(dropPanic, 1)
-		return
-	}
-	q.octets = octets
-	q.entries = append(q.entries, entry{len(octets), p, kind})
+	q.octets = encode(q.octets)
+	q.entries = append(q.entries, entry{len(q.octets), p, kind})
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -118,9 +143,16 @@ func (q *queue) take(spare records) records {
 // writeQueue moves the queue to the spool until ctx ends, and then once more.
 func (c *Client) writeQueue(ctx context.Context, drain <-chan chan struct{}) {
 	w := writer{client: c, recorded: map[period.Period]int{}}
+	ready, due := c.queue.ready, time.NewTimer(0)
 	for {
 		select {
-		case <-c.queue.ready:
+		case <-ready:
+			// Waking this goroutine costs the host's thread more than the rest of
+			// Record: while it gathers, nothing wakes it.
+			ready = nil
+			due.Reset(gather)
+		case <-due.C:
+			ready = c.queue.ready
 			w.write()
 		case drained := <-drain:
 			w.write()
@@ -156,6 +188,8 @@ type writer struct {
 	consent  Consent
 	recorded map[period.Period]int // slices, by week
 	written  records               // the last ones, whose room is used again
+	week     period.Period
+	together []spool.Record // of that week, to be appended
 }
 
 func (w *writer) write() {
@@ -167,12 +201,14 @@ func (w *writer) write() {
 	}
 	start := 0
 	for _, e := range w.written.entries {
-		w.append(e, w.written.octets[start:e.end])
+		w.add(e, w.written.octets[start:e.end])
 		start = e.end
 	}
+	w.append()
 }
 
-func (w *writer) append(e entry, payload []byte) {
+// add puts a record with those of its week that are appended together.
+func (w *writer) add(e entry, payload []byte) {
 	if e.kind == spool.KindSlice && !w.count(e.period) {
 		w.client.drops.add(dropTooMany, 1)
 		return
@@ -182,10 +218,20 @@ func (w *writer) append(e entry, payload []byte) {
 			return
 		}
 	}
-	if err := w.client.spool.Append(e.period, w.consent.PolicyVersion, e.kind, payload); err != nil {
-		w.client.drops.add(dropDisk, 1)
-		w.client.cfg.Logger.Warn("event not kept", "error", err)
+	if e.period != w.week {
+		w.append()
+		w.week = e.period
 	}
+	w.together = append(w.together, spool.Record{Kind: e.kind, Payload: payload})
+}
+
+func (w *writer) append() {
+	stored, err := w.client.spool.Append(w.week, w.consent.PolicyVersion, w.together...)
+	if err != nil {
+		w.client.drops.add(dropDisk, int64(len(w.together)-stored))
+		w.client.cfg.Logger.Warn("events not kept", "events", len(w.together)-stored, "error", err)
+	}
+	w.together = w.together[:0]
 }
 
 // count counts a slice of a week, and reports whether it is within the limit.
@@ -214,9 +260,5 @@ func (w *writer) agreed(kind spool.Kind, payload []byte) []byte {
 		return nil // we wrote it a moment ago, so this does not happen
 	}
 	rules.Keep(s, w.consent.categories)
-	kept, err := proto.MarshalOptions{}.MarshalAppend([]byte{}, s)
-	if err != nil {
-		return nil
-	}
-	return kept
+	return rules.AppendSlice([]byte{}, s)
 }

@@ -139,12 +139,3 @@ func (c *Client) Preview() ([]Request, error) {
 	}
 	return requests, nil
 }
-
-// encodedCodec sends a request's octets as they are.
-type encodedCodec struct{}
-
-func (encodedCodec) Name() string { return "proto" }
-
-func (encodedCodec) Marshal(v any) ([]byte, error) { return *v.(*[]byte), nil }
-
-func (encodedCodec) Unmarshal(b []byte, v any) error { return proto.Unmarshal(b, v.(proto.Message)) }

@@ -100,7 +100,7 @@ func TestExport(t *testing.T) {
 	r := clienttest.Start(t)
 	c := granted(t, config(t.TempDir(), r.Addr()))
 	event := &telemetryv1.Slice{Machine: "ultimaker_s5", LayerHeightUm: 200, InfillPattern: telemetryv1.InfillPattern_INFILL_PATTERN_GYROID,
-		WallCount: proto.Uint32(0), ChangedSettings: []string{"layer_height", "infill_pattern"},
+		WallCount: proto.Uint32(0), ChangedSettings: []string{"infill_pattern", "layer_height"},
 		Extruders: []*telemetryv1.Extruder{{MaterialType: "PLA"}, {MaterialType: "PVA"}}}
 	c.Record(event)
 	if err := c.Flush(t.Context()); err != nil {
@@ -142,7 +142,7 @@ func TestExport(t *testing.T) {
 		values[column] = rows[2][i]
 	}
 	for column, want := range map[string]string{"state": "filling", "machine": "ultimaker_s5", "extruders.2.material_type": "PVA",
-		"wall_count": "0", "infill_pattern": "INFILL_PATTERN_GYROID", "changed_settings.2": "infill_pattern", "slices_started": ""} {
+		"wall_count": "0", "infill_pattern": "INFILL_PATTERN_GYROID", "changed_settings.2": "layer_height", "slices_started": ""} {
 		if values[column] != want {
 			t.Errorf("column %s is %q, want %q", column, values[column], want)
 		}

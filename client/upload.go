@@ -6,22 +6,23 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/slicemetry/slicemetry/client/internal/spool"
+	"github.com/slicemetry/slicemetry/client/internal/unary"
 	"github.com/slicemetry/slicemetry/internal/period"
-	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
+// callTimeout is longer than a collector tries to store a batch (8 s).
+const callTimeout = 15 * time.Second
+
+// The service's methods. Its generated code has the names too, but needs all of
+// grpc-go; a test compares them.
 const (
-	// callTimeout is longer than a collector tries to store a batch (8 s).
-	callTimeout = 15 * time.Second
-	// userAgent is the same for everybody: the default names versions.
-	userAgent = "slicemetry"
+	methodUpload    = "/slicemetry.collector.v1.Collector/Upload"
+	methodErase     = "/slicemetry.collector.v1.Collector/Erase"
+	methodGetPolicy = "/slicemetry.collector.v1.Collector/GetPolicy"
 )
 
 // The errors that Flush tells apart. In each case everything is kept.
@@ -73,6 +74,7 @@ func (c *Client) Flush(ctx context.Context) error {
 func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
+	defer context.AfterFunc(c.alive, abort)()
 	c.abort.Store(&abort)
 	lease, err := c.spool.Lease()
 	if err != nil {
@@ -83,10 +85,7 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	if len(batches) == 0 {
 		return false, nil
 	}
-	conn, err := c.dial()
-	if err != nil {
-		return false, fmt.Errorf("client: %w", err)
-	}
+	conn := c.dial(ctx)
 	defer conn.Close()
 	for _, b := range batches {
 		if err := c.send(ctx, conn, lease, b); err != nil {
@@ -115,7 +114,7 @@ func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
 
 // send sends one batch and acts upon the answer. It returns nil where the next
 // batch may be sent.
-func (c *Client) send(ctx context.Context, conn *grpc.ClientConn, lease *spool.Lease, b *spool.Batch) error {
+func (c *Client) send(ctx context.Context, conn *unary.Conn, lease *spool.Lease, b *spool.Batch) error {
 	// Withdrawn while sending: nothing more leaves.
 	if decide(&c.cfg).State != Granted {
 		return ErrNoConsent
@@ -126,13 +125,14 @@ func (c *Client) send(ctx context.Context, conn *grpc.ClientConn, lease *spool.L
 	}
 	request, slices := encodeRequest(token, b)
 	err = c.call(ctx, conn, request)
-	switch classify(status.Code(err)) {
+	code, _ := unary.Reason(err)
+	switch classify(code) {
 	case delivered:
 		c.sent.add(slices)
 		return lease.Done(b)
 	case poisoned:
-		c.sent.failed(status.Code(err).String())
-		c.cfg.Logger.Warn("batch refused for ever", "code", status.Code(err))
+		c.sent.failed(code.String())
+		c.cfg.Logger.Warn("batch refused for ever", "code", code)
 		return lease.Quarantine(b)
 	}
 	if ctx.Err() != nil {
@@ -142,12 +142,11 @@ func (c *Client) send(ctx context.Context, conn *grpc.ClientConn, lease *spool.L
 }
 
 // call makes the call, with octets that are what Preview shows.
-func (c *Client) call(ctx context.Context, conn *grpc.ClientConn, request []byte) error {
+func (c *Client) call(ctx context.Context, conn *unary.Conn, request []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var reply collectorv1.UploadResponse
-	err := conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, &reply,
-		grpc.ForceCodec(encodedCodec{}), grpc.UseCompressor(zstdcodec.Name))
+	err := conn.Call(ctx, methodUpload, request, &reply)
 	if err == nil {
 		c.listen(&reply)
 	}
@@ -156,7 +155,7 @@ func (c *Client) call(ctx context.Context, conn *grpc.ClientConn, request []byte
 
 // postpone notes that it did not work, and when to try again.
 func (c *Client) postpone(err error) error {
-	code, asked := status.Code(err), retryDelay(err)
+	code, asked := unary.Reason(err)
 	if classify(code) == outdated {
 		asked = longestWait
 	}
@@ -164,15 +163,6 @@ func (c *Client) postpone(err error) error {
 	s := c.afterFailure(c.loadSchedule(), code.String(), asked)
 	c.saveSchedule(s)
 	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
-}
-
-func retryDelay(err error) time.Duration {
-	for _, d := range status.Convert(err).Details() {
-		if info, ok := d.(*errdetails.RetryInfo); ok {
-			return info.GetRetryDelay().AsDuration()
-		}
-	}
-	return 0
 }
 
 // class is what an answer means for a batch.

@@ -24,6 +24,7 @@ import (
 	"github.com/slicemetry/slicemetry/collector"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
@@ -71,14 +72,14 @@ func start(t *testing.T, change func(*collector.Config)) *running {
 	return r
 }
 
-func (r *running) client(t *testing.T, options ...grpc.DialOption) collectorv1.CollectorClient {
+func (r *running) client(t *testing.T, options ...grpc.DialOption) collectorgrpc.CollectorClient {
 	t.Helper()
 	conn, err := grpc.NewClient(r.Addr(), append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithNoProxy())...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return collectorv1.NewCollectorClient(conn)
+	return collectorgrpc.NewCollectorClient(conn)
 }
 
 // metric returns the line of a series without its name, "" where there is none.
@@ -331,7 +332,7 @@ func TestMarkersSurviveNowhere(t *testing.T) {
 }
 
 // stopDatabaseOnce makes the collector log a failure with the batch in hand.
-func (r *running) stopDatabaseOnce(t *testing.T, client collectorv1.CollectorClient, ctx context.Context, q *collectorv1.UploadRequest) {
+func (r *running) stopDatabaseOnce(t *testing.T, client collectorgrpc.CollectorClient, ctx context.Context, q *collectorv1.UploadRequest) {
 	t.Helper()
 	if err := r.db.Kill(); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
-// Erase implements collectorv1.CollectorServer. When it returns without an error
+// Erase implements collectorgrpc.CollectorServer. When it returns without an error
 // no row of that installation and week is readable, and none ever will be: the
 // readers' filter on the raw tables leaves out what raw.erasures names, whenever
 // it was stored. The rows themselves are removed by the next `aggregator drop`.

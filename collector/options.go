@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
+	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
 )
 
 // Limits of the public listener. A desktop makes one connection a day, sends one

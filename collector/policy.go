@@ -128,7 +128,7 @@ func (s *Server) reply() *collectorv1.UploadResponse {
 	return reply
 }
 
-// GetPolicy implements collectorv1.CollectorServer.
+// GetPolicy implements collectorgrpc.CollectorServer.
 func (s *Server) GetPolicy(ctx context.Context, _ *collectorv1.GetPolicyRequest) (*collectorv1.GetPolicyResponse, error) {
 	_ = grpc.SetSendCompressor(ctx, "identity")
 	if !s.limiter.Allow(peerPrefix(ctx).Fine()) {

@@ -16,12 +16,12 @@ import (
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
 	"github.com/slicemetry/slicemetry/internal/period"
-	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 )
 
 // Server is a collector.
 type Server struct {
-	collectorv1.UnimplementedCollectorServer
+	collectorgrpc.UnimplementedCollectorServer
 
 	cfg     Config
 	limiter *limit.Limiter
@@ -74,7 +74,7 @@ func New(cfg Config) (*Server, error) {
 		Observe: s.observe,
 	})
 	s.grpc = grpc.NewServer(s.options()...)
-	collectorv1.RegisterCollectorServer(s.grpc, s)
+	collectorgrpc.RegisterCollectorServer(s.grpc, s)
 	return s, nil
 }
 

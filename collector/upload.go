@@ -16,7 +16,7 @@ import (
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
-// Upload implements collectorv1.CollectorServer: the whole path of a batch. It
+// Upload implements collectorgrpc.CollectorServer: the whole path of a batch. It
 // returns without an error only after the rows are committed durably.
 func (s *Server) Upload(ctx context.Context, request *collectorv1.UploadRequest) (*collectorv1.UploadResponse, error) {
 	// A reply of some octets is not worth a compressor.

@@ -32,6 +32,7 @@ import (
 	"github.com/slicemetry/slicemetry/bench/stack"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 )
@@ -186,7 +187,7 @@ func plantByHand(t *testing.T, s *stack.Stack) []marker {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	client := collectorv1.NewCollectorClient(conn)
+	client := collectorgrpc.NewCollectorClient(conn)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-forwarded-for", header, "traceparent", header, "baggage", header, "x-real-ip", source.String(), "planted-bin", header)
 
 	token, id := make([]byte, 16), make([]byte, 16)
@@ -225,7 +226,7 @@ func plantByHand(t *testing.T, s *stack.Stack) []marker {
 }
 
 // expectError sends what will not be stored and checks the answer's text.
-func expectError(t *testing.T, client collectorv1.CollectorClient, ctx context.Context, request *collectorv1.UploadRequest, planted ...string) {
+func expectError(t *testing.T, client collectorgrpc.CollectorClient, ctx context.Context, request *collectorv1.UploadRequest, planted ...string) {
 	t.Helper()
 	_, err := client.Upload(ctx, request)
 	if err == nil {

@@ -46,7 +46,7 @@ func TestSlicesAreReal(t *testing.T) {
 		for _, s := range w.Slices {
 			report := &rules.Report{}
 			coarse := &telemetryv1.Slice{}
-			rules.Coarsen(coarse, s, report)
+			rules.Coarsen(coarse, s, rules.Draw(i), report)
 			for _, finding := range report.Findings {
 				if finding.Action == rules.Generalised {
 					t.Fatalf("%s is %s", finding.Field, finding.Reason)

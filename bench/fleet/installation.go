@@ -3,6 +3,7 @@ package fleet
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,6 +25,7 @@ type installation struct {
 	layer       uint32
 	activity    float64 // mean of jobs a week
 	mode        telemetryv1.Mode
+	habit       *telemetryv1.Slice // the profile that its user keeps coming back to
 }
 
 // installation follows from the seed and the number alone.
@@ -45,11 +47,39 @@ func (f *Fleet) installation(i int) *installation {
 	if in.application != "cura" {
 		in.major, in.minor = 2, uint32(6+random.IntN(4))
 	}
+	in.habit = in.draw(random)
 	return in
 }
 
-// slice draws one job.
+// slice is one job: most of its settings are the profile's, some are changed for
+// this job.
 func (in *installation) slice(random *rand.Rand) *telemetryv1.Slice {
+	s := in.draw(random)
+	h := in.habit
+	s.NozzleTemperatureCelsius, s.BedTemperatureCelsius = h.NozzleTemperatureCelsius, h.BedTemperatureCelsius // the material's
+	for _, keep := range []func(){
+		func() { s.WallCount = h.WallCount },
+		func() { s.InfillDensityPercent = h.InfillDensityPercent },
+		func() { s.InfillPattern = h.InfillPattern },
+		func() { s.Support = h.Support },
+		func() { s.Adhesion = h.Adhesion },
+		func() { s.SpeedMmPerS = h.SpeedMmPerS },
+		func() { s.Quality = h.Quality },
+		func() { s.Output = h.Output },
+		func() { s.Extruders[0].NozzleUm = h.Extruders[0].NozzleUm },
+		func() {
+			s.ChangedSettings, s.ChangedSettingsCount = slices.Clone(h.ChangedSettings), h.ChangedSettingsCount
+		},
+	} {
+		if random.Float64() < 0.8 {
+			keep()
+		}
+	}
+	return s
+}
+
+// draw draws a job as if there were no habits.
+func (in *installation) draw(random *rand.Rand) *telemetryv1.Slice {
 	hours := math.Exp(0.9 + 1.1*random.NormFloat64())
 	s := &telemetryv1.Slice{
 		Machine:                  in.machine.ID,

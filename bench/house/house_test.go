@@ -71,7 +71,7 @@ func TestDependencies(t *testing.T) {
 	heavy := []string{"github.com/ClickHouse", "github.com/google/differential-privacy", "github.com/golang/glog",
 		"gonum.org", "github.com/ebitengine/purego", "github.com/prometheus", "github.com/peterbourgon", "github.com/goccy/go-yaml"}
 	tests := map[string][]string{
-		"./client":             heavy,
+		"./client":             append(heavy, "google.golang.org/grpc/internal/transport", "google.golang.org/protobuf/encoding/protojson"),
 		"./proto/telemetry/v1": append(heavy, "google.golang.org/grpc", "net/http"),
 		"./schema/rules":       append(heavy, "google.golang.org/grpc", "net/http"),
 	}

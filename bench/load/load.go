@@ -25,7 +25,8 @@ import (
 
 	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
-	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 )
 
 // Config says what to send.
@@ -155,7 +156,7 @@ func (g *generator) attempt(ctx context.Context, conn *grpc.ClientConn, request 
 	if g.cfg.Compress {
 		options = append(options, grpc.UseCompressor(zstdcodec.Name))
 	}
-	err := conn.Invoke(ctx, collectorv1.Collector_Upload_FullMethodName, &request, nil, options...)
+	err := conn.Invoke(ctx, collectorgrpc.Collector_Upload_FullMethodName, &request, nil, options...)
 	if code := status.Code(err); code != codes.OK {
 		g.mu.Lock()
 		g.refused[code.String()]++

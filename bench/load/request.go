@@ -48,7 +48,7 @@ func newRequests(cfg Config, p period.Period) (*requests, error) {
 	for i := 0; len(r.slices) < encodedSlicesPool; i++ {
 		for _, s := range f.Week(i%f.Size(), p+period.Period(7*(i/f.Size()))).Slices {
 			coarse := &telemetryv1.Slice{}
-			rules.Coarsen(coarse, s, nil)
+			rules.Coarsen(coarse, s, rules.Draw(i), nil)
 			encoded, err := proto.Marshal(coarse)
 			if err != nil {
 				return nil, err

@@ -18,8 +18,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	_ "github.com/slicemetry/slicemetry/internal/zstdcodec" // what clients compress with
+	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
@@ -35,7 +36,7 @@ type Answer struct {
 
 // Recorder is a collector on loopback, for the peer's side of a test.
 type Recorder struct {
-	collectorv1.UnimplementedCollectorServer
+	collectorgrpc.UnimplementedCollectorServer
 	listener *trackingListener
 
 	mu       sync.Mutex
@@ -58,7 +59,7 @@ func StartWith(t testing.TB, options ...grpc.ServerOption) *Recorder {
 	t.Helper()
 	r := &Recorder{listener: listen(t), taken: map[string]*telemetryv1.Batch{}, reply: &collectorv1.UploadResponse{PolicyVersion: 1}}
 	server := grpc.NewServer(options...)
-	collectorv1.RegisterCollectorServer(server, r)
+	collectorgrpc.RegisterCollectorServer(server, r)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -99,7 +100,7 @@ func (r *Recorder) next() Answer {
 	return answer
 }
 
-// Upload implements collectorv1.CollectorServer.
+// Upload implements collectorgrpc.CollectorServer.
 func (r *Recorder) Upload(ctx context.Context, request *collectorv1.UploadRequest) (*collectorv1.UploadResponse, error) {
 	answer, reply := r.note(request, connection(ctx))
 	if err := r.behave(ctx, answer); err != nil {
@@ -108,7 +109,7 @@ func (r *Recorder) Upload(ctx context.Context, request *collectorv1.UploadReques
 	return reply, nil
 }
 
-// Erase implements collectorv1.CollectorServer.
+// Erase implements collectorgrpc.CollectorServer.
 func (r *Recorder) Erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
 	r.mu.Lock()
 	answer := r.next()
@@ -122,7 +123,7 @@ func (r *Recorder) Erase(ctx context.Context, request *collectorv1.EraseRequest)
 	return &collectorv1.EraseResponse{Receipt: []byte("receipt for " + string(request.GetUnitToken()[:4])), GoneBy: request.GetPeriod() + 37}, nil
 }
 
-// GetPolicy implements collectorv1.CollectorServer.
+// GetPolicy implements collectorgrpc.CollectorServer.
 func (r *Recorder) GetPolicy(context.Context, *collectorv1.GetPolicyRequest) (*collectorv1.GetPolicyResponse, error) {
 	return &collectorv1.GetPolicyResponse{
 		Current:        &collectorv1.Policy{Version: 1, Url: "https://example.org/privacy/1"},

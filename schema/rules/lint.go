@@ -89,8 +89,8 @@ func lintText(fd protoreflect.FieldDescriptor, allow *privacyv1.Allow) string {
 		return "is text without an allow-list"
 	case catalog.Lookup(allow.List) == nil:
 		return fmt.Sprintf("names the list %q, which the catalogue does not have", allow.List)
-	case fd.IsList() && allow.MaxItems == 0:
-		return "is a list of texts without a limit"
+	case fd.IsList() && (allow.MaxItems == 0 || allow.MaxItems > maxItems):
+		return fmt.Sprintf("is a list of texts without a limit of at most %d", maxItems)
 	case !fd.IsList() && allow.Otherwise == "":
 		return "does not say what other texts become"
 	}

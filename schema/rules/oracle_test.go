@@ -49,8 +49,14 @@ func oracleItem(fd protoreflect.FieldDescriptor, list protoreflect.List, v proto
 			return
 		}
 	}
-	if catalog.Contains(rule.GetAllow().List, v.String()) {
-		list.Append(v)
+	if !catalog.Contains(rule.GetAllow().List, v.String()) {
+		return
+	}
+	list.Append(v)
+	for i := list.Len() - 1; i > 0 && list.Get(i).String() < list.Get(i-1).String(); i-- { // they are sorted
+		left, right := list.Get(i-1), list.Get(i)
+		list.Set(i-1, right)
+		list.Set(i, left)
 	}
 }
 

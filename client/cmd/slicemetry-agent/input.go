@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -98,7 +99,10 @@ func (a *agent) importCura(_ context.Context, args []string, dryRun bool) error 
 	})
 }
 
+// printEvent prints an event as it would be recorded, but for the settings that
+// a sample would hold: those are an installation's own.
 func (a *agent) printEvent(s *telemetryv1.Slice) {
+	rules.Coarsen(s, s, rules.Draw(rand.Uint64()), nil)
 	line, err := protojson.Marshal(s)
 	if err == nil {
 		fmt.Fprintf(a.out, "%s\n", compact(line))

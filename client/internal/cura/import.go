@@ -22,8 +22,9 @@ import (
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
-// Import turns one payload into the event that would be sent, with a report of
-// what was dropped, generalised or bucketed, and why.
+// Import turns one payload into the event to record, with a report of what is
+// dropped, generalised or bucketed, and why. What it returns is not coarse yet:
+// recording makes it so.
 func Import(data []byte) (*telemetryv1.Slice, *rules.Report, error) {
 	p, err := parse(data)
 	if err != nil {
@@ -36,7 +37,7 @@ func Import(data []byte) (*telemetryv1.Slice, *rules.Report, error) {
 	i.extruders()
 	i.models()
 	i.reportRest()
-	rules.Coarsen(i.slice, i.slice, i.report)
+	rules.Coarsen(&telemetryv1.Slice{}, i.slice, 0, i.report)
 	return i.slice, i.report, nil
 }
 

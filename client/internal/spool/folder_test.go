@@ -46,7 +46,7 @@ func TestFolderIsRemovedBeforeSeal(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Errorf("Close() = %v", err)
 	}
-	if err := s.Append(week, 1, KindSlice, nil); !errors.Is(err, ErrClosed) {
+	if _, err := s.Append(week, 1, Record{KindSlice, nil}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Append() after Close() = %v, want ErrClosed", err)
 	}
 }
@@ -81,16 +81,16 @@ func TestOpenSegmentsCountInFull(t *testing.T) {
 		appendAll(t, open(t, dir), week, "x")
 	}
 	late := open(t, dir)
-	if err := late.Append(week, 1, KindSlice, nil); err != nil {
+	if _, err := late.Append(week, 1, Record{KindSlice, nil}); err != nil {
 		t.Errorf("process %d: %v", most+1, err)
 	}
-	if err := open(t, dir).Append(week, 1, KindSlice, nil); !errors.Is(err, ErrFull) {
+	if _, err := open(t, dir).Append(week, 1, Record{KindSlice, nil}); !errors.Is(err, ErrFull) {
 		t.Errorf("one too many: %v, want ErrFull", err)
 	}
 	if err := late.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, dir).Append(week, 1, KindSlice, nil); err != nil {
+	if _, err := open(t, dir).Append(week, 1, Record{KindSlice, nil}); err != nil {
 		t.Errorf("when another has ended: %v", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestRecorded(t *testing.T) {
 	appendAll(t, s, week.Next(), "another week's")
 	want(2)
 	appendAll(t, s, week, "3")
-	if err := s.Append(week, 1, KindCounters, nil); err != nil {
+	if _, err := s.Append(week, 1, Record{KindCounters, nil}); err != nil {
 		t.Fatal(err)
 	}
 	want(3)
@@ -177,7 +177,7 @@ func TestWriteFails(t *testing.T) {
 	appendAll(t, s, week, "before")
 	// A file that is closed fails every write, as a full disk does.
 	s.active.Close()
-	if err := s.Append(week, 1, KindSlice, []byte("lost")); err == nil {
+	if _, err := s.Append(week, 1, Record{KindSlice, []byte("lost")}); err == nil {
 		t.Error("a failed write was not noticed")
 	}
 	appendAll(t, s, week, "after")

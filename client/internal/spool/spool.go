@@ -75,6 +75,7 @@ type Spool struct {
 	bytes   int64
 	number  int
 	buffer  []byte
+	ends    []int // of the frames in buffer
 	lost    Lost
 	damaged map[string]bool // files that are counted already
 	expired time.Time       // when expire looked last
@@ -87,30 +88,61 @@ func Open(dir string, now func() time.Time) *Spool {
 	return &Spool{dir: dir, process: rand.Text(), now: now, damaged: map[string]bool{}}
 }
 
-// Append stores a record with one write. When it returns nil the record survives
-// the process.
-func (s *Spool) Append(p period.Period, policy uint32, kind Kind, payload []byte) error {
-	if len(payload) > maxPayload/2 {
-		return ErrTooLarge
-	}
+// Append stores records of one week, with one write for as many as a segment
+// takes. Those that it returns as stored survive the process; err says what
+// became of the others.
+func (s *Spool) Append(p period.Period, policy uint32, records ...Record) (stored int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return ErrClosed
+		return 0, ErrClosed
 	}
-	if err := s.prepare(uint32(p), policy, int64(frameBytes+1+len(payload))); err != nil {
-		return err
+	var problems []error
+	for len(records) > 0 {
+		n, err := s.appendSome(uint32(p), policy, records)
+		stored, records = stored+n, records[n:]
+		if err != nil {
+			problems, records = append(problems, err), records[1:]
+		}
 	}
-	s.buffer = appendFrame(s.buffer[:0], kind, payload)
-	if _, err := s.active.Write(s.buffer); err != nil {
-		// A part of the frame may be there. The segment ends before it, and a new
-		// one is tried with the next record, when there may be space again.
-		return errors.Join(fmt.Errorf("spool: append: %w", err), s.abandon())
-	}
-	s.records++
-	s.bytes += int64(len(s.buffer))
-	return nil
+	return stored, errors.Join(problems...)
 }
+
+// appendSome stores the first n records. err is about the one after them, which
+// is lost.
+func (s *Spool) appendSome(p, policy uint32, records []Record) (n int, err error) {
+	if len(records[0].Payload) > maxPayload/2 {
+		return 0, ErrTooLarge
+	}
+	if err := s.prepare(p, policy, frameSize(records[0])); err != nil {
+		return 0, err
+	}
+	s.buffer = s.buffer[:0]
+	s.ends = s.ends[:0]
+	for _, r := range records {
+		if s.records+len(s.ends) >= MaxRecords || len(s.ends) > 0 && s.bytes+int64(len(s.buffer))+frameSize(r) > maxSegment {
+			break
+		}
+		s.buffer = appendFrame(s.buffer, r.Kind, r.Payload)
+		s.ends = append(s.ends, len(s.buffer))
+	}
+	written, err := s.active.Write(s.buffer)
+	for n < len(s.ends) && s.ends[n] <= written {
+		n++
+	}
+	if n > 0 {
+		s.records += n
+		s.bytes += int64(s.ends[n-1])
+	}
+	if err != nil {
+		// A part of a frame may be there. The segment ends before it, and a new one
+		// is tried with the next record, when there may be space again.
+		return n, errors.Join(fmt.Errorf("spool: append: %w", err), s.abandon())
+	}
+	return n, nil
+}
+
+func frameSize(r Record) int64 { return int64(frameBytes + 1 + len(r.Payload)) }
 
 // prepare makes the active segment one that takes a frame of this size.
 func (s *Spool) prepare(p, policy uint32, frame int64) error {

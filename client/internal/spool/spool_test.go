@@ -27,7 +27,7 @@ func open(t testing.TB, dir string) *Spool {
 func appendAll(t testing.TB, s *Spool, p period.Period, payloads ...string) {
 	t.Helper()
 	for _, payload := range payloads {
-		if err := s.Append(p, 1, KindSlice, []byte(payload)); err != nil {
+		if _, err := s.Append(p, 1, Record{KindSlice, []byte(payload)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func sealed(t testing.TB, s *Spool) []*Batch {
 func TestAppendedComesBack(t *testing.T) {
 	s := open(t, t.TempDir())
 	appendAll(t, s, week, "a", "", "c")
-	if err := s.Append(week, 1, KindCounters, []byte("counters")); err != nil {
+	if _, err := s.Append(week, 1, Record{KindCounters, []byte("counters")}); err != nil {
 		t.Fatal(err)
 	}
 	batches := sealed(t, s)
@@ -74,7 +74,7 @@ func TestSegmentsEnd(t *testing.T) {
 		appendAll(t, s, week, fmt.Sprint(i))
 	}
 	appendAll(t, s, week.Next(), "next week")
-	if err := s.Append(week.Next(), 2, KindSlice, []byte("new policy")); err != nil {
+	if _, err := s.Append(week.Next(), 2, Record{KindSlice, []byte("new policy")}); err != nil {
 		t.Fatal(err)
 	}
 	appendAll(t, s, week.Next(), string(make([]byte, maxPayload/2)), string(make([]byte, maxPayload/2)), "more")
@@ -92,7 +92,7 @@ func TestSegmentsEnd(t *testing.T) {
 	if len(sizes) != 6 || total != MaxRecords+6 {
 		t.Errorf("batches of %v records", sizes)
 	}
-	if err := s.Append(week, 1, KindSlice, make([]byte, maxPayload/2+1)); !errors.Is(err, ErrTooLarge) {
+	if _, err := s.Append(week, 1, Record{KindSlice, make([]byte, maxPayload/2+1)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("a giant record: %v, want ErrTooLarge", err)
 	}
 }

@@ -100,7 +100,7 @@ func (s Rules) Batch(b *telemetryv1.Batch, from Prefix, report *rules.Report) (*
 			slice = &telemetryv1.Slice{}
 			b.Slices[i] = slice
 		}
-		rules.Coarsen(slice, slice, report)
+		rules.Coarsen(slice, slice, 0, report)
 	}
 	if b.Counters != nil {
 		rules.CoarsenCounters(b.Counters, b.Counters, report)

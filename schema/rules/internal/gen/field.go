@@ -25,7 +25,7 @@ func (g *generator) field(b *bytes.Buffer, fd protoreflect.FieldDescriptor) {
 	case *privacyv1.Rule_Allow:
 		list := g.list(c.Allow.List)
 		if fd.IsList() {
-			fmt.Fprintf(b, "dst.%s = allowItems(dst.%[1]s[:0], %s, %s, %d, %q, r)\n", name, list, src, c.Allow.MaxItems, path)
+			fmt.Fprintf(b, "dst.%s = allowItems(dst.%[1]s[:0], %s, %s, %d, draw, %q, r)\n", name, list, src, c.Allow.MaxItems, path)
 			return
 		}
 		fmt.Fprintf(b, "dst.%s = allow(%s, %s, %q, %q, r)\n", name, list, src, c.Allow.Otherwise, path)

@@ -1,5 +1,5 @@
-// Command gen writes the functions that coarsen the telemetry messages, from the
-// rules that their fields carry.
+// Command gen writes the functions that coarsen and encode the telemetry messages,
+// from their fields and the rules that those carry.
 package main
 
 import (
@@ -11,8 +11,10 @@ import (
 	"os"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+	"github.com/slicemetry/slicemetry/schema/rules/internal/option"
 )
 
 func main() {
@@ -23,6 +25,9 @@ func main() {
 	g.message("Coarsen", &telemetryv1.Slice{})
 	g.message("coarsenExtruder", &telemetryv1.Extruder{})
 	g.message("CoarsenCounters", &telemetryv1.UsageCounters{})
+	g.encoder("AppendSlice", &telemetryv1.Slice{})
+	g.encoder("appendExtruder", &telemetryv1.Extruder{})
+	g.encoder("AppendCounters", &telemetryv1.UsageCounters{})
 
 	source, err := format.Source(g.file())
 	if err != nil {
@@ -51,6 +56,8 @@ package rules
 import (
 	"sync"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	privacyv1 "github.com/slicemetry/slicemetry/proto/privacy/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/catalog"
@@ -68,12 +75,28 @@ var state = sync.OnceValue(func() *ruleState {
 	return b.Bytes()
 }
 
+// samples reports whether a message has lists of which some items are kept.
+func samples(md protoreflect.MessageDescriptor) bool {
+	for i := range md.Fields().Len() {
+		if fd := md.Fields().Get(i); fd.IsList() && option.Rule(fd).GetAllow() != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // message writes the function that coarsens one message.
 func (g *generator) message(function string, m proto.Message) {
 	md := m.ProtoReflect().Descriptor()
 	name := md.Name()
 	doc := fmt.Sprintf("// %s writes to dst what the rules allow of src, which may be dst itself. r may be nil.", function)
-	fmt.Fprintf(&g.functions, "\n%s\nfunc %s(dst, src *telemetryv1.%s, r *Report) {\n", doc, function, name)
+	draw := ""
+	if samples(md) {
+		draw = "draw Draw, "
+		doc = fmt.Sprintf(`// %s writes to dst what the rules allow of src, which may be dst itself. draw
+// decides what is kept of lists that are too long. r may be nil.`, function)
+	}
+	fmt.Fprintf(&g.functions, "\n%s\nfunc %s(dst, src *telemetryv1.%s, %sr *Report) {\n", doc, function, name, draw)
 	g.usesState = false
 	var body bytes.Buffer
 	for i := range md.Fields().Len() {

@@ -1,0 +1,114 @@
+package unary
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	statusHeader  = "Grpc-Status"
+	detailsHeader = "Grpc-Status-Details-Bin"
+)
+
+// errNoGRPC says that something else than a collector answered.
+var errNoGRPC = errors.New("the answer is not gRPC")
+
+// Error is a call that did not succeed. The other side's own words are not in
+// it: they end in a host's log, and nobody checked them.
+type Error struct {
+	Code       codes.Code
+	RetryAfter time.Duration // from RetryInfo; 0: not said
+	cause      error         // on this side of the connection; nil: the other side said it
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.cause == nil {
+		return "the collector answers " + e.Code.String()
+	}
+	return e.Code.String() + ": " + e.cause.Error()
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Reason is what a call's error says: OK where there is none.
+func Reason(err error) (code codes.Code, retryAfter time.Duration) {
+	var e *Error
+	switch {
+	case err == nil:
+		return codes.OK, 0
+	case errors.As(err, &e):
+		return e.Code, e.RetryAfter
+	}
+	return codes.Unknown, 0
+}
+
+// status reads the status from a header or trailer: nil when it is OK.
+func status(h http.Header) error {
+	n, err := strconv.ParseUint(h.Get(statusHeader), 10, 32)
+	if err != nil {
+		return &Error{Code: codes.Internal, cause: errors.New("the answer has no status")}
+	}
+	if n == uint64(codes.OK) {
+		return nil
+	}
+	return &Error{Code: codes.Code(n), RetryAfter: retryAfter(h.Get(detailsHeader))}
+}
+
+// retryAfter finds how long to wait. Details that cannot be read say nothing.
+func retryAfter(details string) time.Duration {
+	octets, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(details, "="))
+	if err != nil {
+		return 0
+	}
+	var s statuspb.Status
+	if proto.Unmarshal(octets, &s) != nil {
+		return 0
+	}
+	for _, detail := range s.GetDetails() {
+		var info errdetails.RetryInfo
+		if detail.MessageIs(&info) && detail.UnmarshalTo(&info) == nil {
+			return info.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+// broken is what became of the connection.
+func broken(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return &Error{Code: codes.Canceled, cause: err}
+	case ctx.Err() != nil:
+		return &Error{Code: codes.DeadlineExceeded, cause: err}
+	}
+	return &Error{Code: codes.Unavailable, cause: err}
+}
+
+// fromHTTP is the mapping of gRPC's documentation for answers without a status.
+func fromHTTP(code int) codes.Code {
+	switch code {
+	case http.StatusBadRequest:
+		return codes.Internal
+	case http.StatusUnauthorized:
+		return codes.Unauthenticated
+	case http.StatusForbidden:
+		return codes.PermissionDenied
+	case http.StatusNotFound:
+		return codes.Unimplemented
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return codes.Unavailable
+	}
+	return codes.Unknown
+}
