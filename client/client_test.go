@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -384,4 +385,56 @@ func assertRecovers(t *testing.T, c *client.Client, r *clienttest.Recorder) {
 		t.Fatal(err)
 	}
 	assertOnce(t, r, 1)
+}
+
+// However often a short-lived program asks, there is one connection in a day.
+func TestUploadIfDue(t *testing.T) {
+	r := clienttest.Start(t)
+	clock := clienttest.NewClock(time.Date(2026, 11, 4, 0, 0, 0, 0, time.UTC))
+	cfg := config(t.TempDir(), r.Addr())
+	cfg.Now = clock.Now
+	if err := open(t, cfg).UploadIfDue(t.Context()); !errors.Is(err, client.ErrNoConsent) {
+		t.Errorf("UploadIfDue() = %v without consent", err)
+	}
+	granted(t, cfg)
+	const days = 10
+	for hour := range days * 24 {
+		c := open(t, cfg)
+		c.Record(numbered(hour))
+		if err := c.UploadIfDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if hour == 0 && r.Accepted() > 0 {
+			t.Error("it sends at once")
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		clock.Add(time.Hour)
+	}
+	if n := r.Accepted(); n < days*24/37 || n > days {
+		t.Errorf("%d connections in %d days", n, days)
+	}
+}
+
+// A host whose client did not open goes on with a nil one.
+func TestNilClient(t *testing.T) {
+	var c *client.Client
+	c.Record(numbered(0))
+	c.Count(&telemetryv1.UsageCounters{SlicesStarted: 1})
+	_, preview := c.Preview()
+	_, sent := c.Sent()
+	_, erased := c.Erase(t.Context())
+	_, policy := c.Policy(t.Context())
+	for i, err := range []error{c.Grant(1), c.Refuse(), c.Flush(t.Context()), c.UploadIfDue(t.Context()), c.Export(io.Discard, client.CSV), preview, sent, erased, policy} {
+		if !errors.Is(err, client.ErrNoClient) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if s := c.Status(); c.Consent().State != client.Unknown || s.Consent.State != client.Unknown {
+		t.Errorf("status %+v", s)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
 }

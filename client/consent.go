@@ -160,7 +160,12 @@ func write(dir string, r record) error {
 }
 
 // Consent returns the decision in force and the rule that made it.
-func (c *Client) Consent() Consent { return decide(&c.cfg) }
+func (c *Client) Consent() Consent {
+	if c == nil {
+		return Consent{State: Unknown, Rule: "no client"}
+	}
+	return decide(&c.cfg)
+}
 
 // Grant notes that the user agreed, today, to a version of the policy and to
 // some kinds of data: "machine", "material", "slice_counts", "print_settings",
@@ -170,6 +175,9 @@ func (c *Client) Consent() Consent { return decide(&c.cfg) }
 // A user who now agrees to less takes something back: what was not sent yet is
 // removed.
 func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
+	if c == nil {
+		return ErrNoClient
+	}
 	agreed, err := categories(kinds)
 	if err == nil && policyVersion == 0 {
 		err = errors.New("there is no policy version 0")
@@ -211,6 +219,9 @@ func (c *Client) today() string { return c.cfg.Now().UTC().Format(time.DateOnly)
 // next Open tries again. What the collector holds it keeps for at most 30 days:
 // Erase, called first, removes that too.
 func (c *Client) Refuse() error {
+	if c == nil {
+		return ErrNoClient
+	}
 	c.on.Store(false)
 	err := c.noteRefusal()
 	// An upload under way ends now: after the record was written no other begins.

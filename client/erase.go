@@ -28,6 +28,9 @@ type Receipt struct {
 // On an error the receipts are those of the weeks that are erased; the others
 // can be asked for again.
 func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
+	if c == nil {
+		return nil, ErrNoClient
+	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	if err := c.drainQueue(ctx); err != nil {
@@ -67,6 +70,9 @@ func (c *Client) eraseWeek(ctx context.Context, week period.Period) (Receipt, er
 // Policy asks the collector for the privacy policy in force, the one announced,
 // and who answers for the data. It connects, so it is for when the user asks.
 func (c *Client) Policy(ctx context.Context) (*collectorv1.GetPolicyResponse, error) {
+	if c == nil {
+		return nil, ErrNoClient
+	}
 	reply := &collectorv1.GetPolicyResponse{}
 	if err := c.ask(ctx, methodGetPolicy, &collectorv1.GetPolicyRequest{}, reply); err != nil {
 		return nil, err

@@ -39,6 +39,9 @@ type exported struct {
 // Export writes everything recorded that is held on this device, the last sent
 // batches included.
 func (c *Client) Export(w io.Writer, format Format) error {
+	if c == nil {
+		return ErrNoClient
+	}
 	if err := c.drainQueue(context.Background()); err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func newRequest(token []byte, b *spool.Batch) (Request, error) {
 // Sent returns the last requests that were acknowledged, octet for octet. They
 // are kept for as long as their week's random number is, up to 256 KiB.
 func (c *Client) Sent() ([]Request, error) {
+	if c == nil {
+		return nil, ErrNoClient
+	}
 	var requests []Request
 	for _, b := range c.spool.Held() {
 		token := c.spool.HeldToken(period.Period(b.Period))
@@ -112,6 +115,9 @@ func (c *Client) Sent() ([]Request, error) {
 // Preview returns the requests that the next upload will carry, octet for octet.
 // It ends the batch that is being filled, so that what it shows stays true.
 func (c *Client) Preview() ([]Request, error) {
+	if c == nil {
+		return nil, ErrNoClient
+	}
 	if decide(&c.cfg).State != Granted {
 		return nil, ErrNoConsent
 	}

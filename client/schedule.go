@@ -64,6 +64,16 @@ func (c *Client) saveSchedule(s schedule) {
 	}
 }
 
+// next is when to send. The first time is drawn once and kept.
+func (c *Client) next() time.Time {
+	s := c.loadSchedule()
+	if s.Next.IsZero() {
+		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
+		c.saveSchedule(s)
+	}
+	return s.Next
+}
+
 // afterSuccess is the next time: a random one, so that installations spread
 // evenly and the time says nothing of when a slicer is used.
 func (c *Client) afterSuccess() schedule {

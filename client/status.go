@@ -78,6 +78,9 @@ func (s *sent) failed(class string) {
 // Status returns everything that the client did and does. It reads and changes
 // nothing.
 func (c *Client) Status() Status {
+	if c == nil {
+		return Status{Consent: c.Consent()}
+	}
 	decision, said := c.Consent(), loadSaid(c.cfg.Dir)
 	var notice *Notice
 	if said.Notice.Version > max(decision.PolicyVersion, c.cfg.PolicyVersion) {

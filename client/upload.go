@@ -25,10 +25,12 @@ const (
 	methodGetPolicy = "/slicemetry.collector.v1.Collector/GetPolicy"
 )
 
-// The errors that Flush tells apart. In each case everything is kept.
+// The errors that a host may tell apart. In each case everything is kept.
 var (
 	// ErrNoConsent says that the user has not agreed.
 	ErrNoConsent = errors.New("client: no consent")
+	// ErrNoClient says that there is none: Open failed, and the host went on.
+	ErrNoClient = errors.New("client: none was opened")
 	// ErrBusy says that another process is sending.
 	ErrBusy = spool.ErrBusy
 )
@@ -49,6 +51,9 @@ func (e *RetryError) Error() string {
 // schedule says, but not before a time that the collector asked for. On an error
 // everything that was not acknowledged is kept.
 func (c *Client) Flush(ctx context.Context) error {
+	if c == nil {
+		return ErrNoClient
+	}
 	if decide(&c.cfg).State != Granted {
 		return ErrNoConsent
 	}
@@ -191,16 +196,33 @@ func classify(code codes.Code) class {
 	return kept
 }
 
+// UploadIfDue sends what is kept if its time has come, and does nothing before.
+// It is for programs that do not live as long as an interval: one that does needs
+// not call it. On an error everything that was not acknowledged is kept.
+func (c *Client) UploadIfDue(ctx context.Context) error {
+	if c == nil {
+		return ErrNoClient
+	}
+	if decide(&c.cfg).State != Granted {
+		return ErrNoConsent
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	if c.next().After(c.cfg.Now()) {
+		return nil
+	}
+	if err := c.drainQueue(ctx); err != nil {
+		return err
+	}
+	_, err := c.upload(ctx)
+	return err
+}
+
 // uploadRegularly sends when it is time to, until ctx ends.
 func (c *Client) uploadRegularly(ctx context.Context) {
 	earliest := c.cfg.Now().Add(quietStart + random(quietStart))
 	for {
-		s := c.loadSchedule()
-		if s.Next.IsZero() {
-			s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
-			c.saveSchedule(s)
-		}
-		next := s.Next
+		next := c.next()
 		if next.Before(earliest) {
 			next = earliest
 		}

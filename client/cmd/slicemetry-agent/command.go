@@ -41,6 +41,7 @@ Nothing is written and nothing is sent before "consent grant".
   echo '{"machine": "ultimaker_s5", "layerHeightUm": 200}' | slicemetry-agent record
   slicemetry-agent import-cura --dry-run payloads.jsonl
   slicemetry-agent preview                  # what the next upload would carry
+  slicemetry-agent upload -endpoint telemetry.example.org:443   # when it is time to
   slicemetry-agent flush -endpoint telemetry.example.org:443
   slicemetry-agent sent                     # what the last ones carried
   slicemetry-agent export -format csv > mine.csv
@@ -77,6 +78,8 @@ func (a *agent) command() *ffcli.Command {
 				fs.BoolVar(&dryRun, "dry-run", false, "print what would be sent; record nothing")
 			}),
 		sub("preview", "preview", "print the next requests, as they will be sent", "", a.preview, nil),
+		sub("upload", "upload", "send what is kept if its time has come; for hosts to call when they start",
+			"Sends about once a day, at a time of its own choosing, however often it is called.", a.upload, nil),
 		sub("flush", "flush", "send what is kept now", "", a.flush, nil),
 		sub("sent", "sent", "print the last requests that were acknowledged, as they were sent", "", a.sent, nil),
 		sub("export", "export [-format json|csv] > FILE", "write everything recorded that is held here",

@@ -102,6 +102,17 @@ func (a *agent) flush(ctx context.Context, _ []string) error {
 	})
 }
 
+func (a *agent) upload(ctx context.Context, _ []string) error {
+	return a.withConsent(func(c *client.Client) error {
+		if err := c.UploadIfDue(ctx); err != nil {
+			return fmt.Errorf("%w: %w", errNotSent, err)
+		}
+		s := c.Status()
+		fmt.Fprintf(a.out, "%d events acknowledged; next upload not before %s\n", s.Sent, s.NextUpload.Local().Format("2006-01-02 15:04"))
+		return nil
+	})
+}
+
 func (a *agent) preview(context.Context, []string) error {
 	return a.withConsent(func(c *client.Client) error {
 		requests, err := c.Preview()

@@ -1,0 +1,6 @@
+class QDesktopServices:
+    opened = []
+
+    @classmethod
+    def openUrl(cls, url):
+        cls.opened.append(url.path)

@@ -1,0 +1,6 @@
+class Application:
+    instance = None
+
+    @classmethod
+    def getInstance(cls):
+        return cls.instance

@@ -1,0 +1,140 @@
+// Package hosts tests the hosts in other languages: the real plug-in and the real
+// snippet, with the real agent, up to a collector.
+package hosts
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/slicemetry/slicemetry/client/clienttest"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+)
+
+// required makes a missing interpreter or compiler a failure, for the check.
+const required = "SLICEMETRY_REQUIRE_HOSTS"
+
+// need returns a program's path, or skips the test where there is none.
+func need(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+	case os.Getenv(required) != "":
+		t.Fatalf("%s is required: %v", name, err)
+	default:
+		t.Skipf("without %s this host cannot be tested (%s=1 makes that a failure)", name, required)
+	}
+	return path
+}
+
+// agent builds slicemetry-agent.
+func agent(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "slicemetry-agent")
+	if out, err := exec.Command("go", "build", "-o", path, "../cmd/slicemetry-agent").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// environment is this one without opt-outs, of which a check machine has some.
+func environment(more ...string) []string {
+	var kept []string
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); name != "CI" && name != "DO_NOT_TRACK" && !strings.HasPrefix(name, "SLICEMETRY") {
+			kept = append(kept, e)
+		}
+	}
+	return append(kept, more...)
+}
+
+func run(t *testing.T, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return string(out)
+}
+
+// What a user of Cura writes arrives, coarse, and nothing else of it.
+func TestCura(t *testing.T) {
+	python, agent, dir := need(t, "python3"), agent(t), t.TempDir()
+	r := clienttest.Start(t)
+	env := environment("SLICEMETRY_AGENT="+agent, "SLICEMETRY_KEPT="+dir, "SLICEMETRY_ENDPOINT="+r.Addr(), "SLICEMETRY_PLAINTEXT=true",
+		"PYTHONDONTWRITEBYTECODE=1")
+	t.Log(run(t, env, python, "-W", "error", "cura/tests/test_plugin.py", "-v"))
+	run(t, append(env, "SLICEMETRY_DIR="+dir), agent, "flush")
+
+	want := &telemetryv1.Slice{
+		Application: "cura", VersionMajor: 5, VersionMinor: 8, Language: "de", OperatingSystem: telemetryv1.OperatingSystem_OPERATING_SYSTEM_LINUX,
+		Machine: "ultimaker_s5", MachineSettingsChanged: telemetryv1.Flag_FLAG_NO, ExtruderCount: 2, Mode: telemetryv1.Mode_MODE_CUSTOM,
+		Intent: "visual", Quality: "normal", ChangedSettings: []string{"infill_pattern", "layer_height"}, ChangedSettingsCount: proto.Uint32(4),
+		LayerHeightUm: 200, Support: telemetryv1.Flag_FLAG_YES, InfillDensityPercent: proto.Uint32(20), WallCount: proto.Uint32(3),
+		InfillPattern: telemetryv1.InfillPattern_INFILL_PATTERN_GRID, Adhesion: telemetryv1.Adhesion_ADHESION_BRIM,
+		PrintSequence: telemetryv1.PrintSequence_PRINT_SEQUENCE_ALL_AT_ONCE, NozzleTemperatureCelsius: 205, ModelCount: 2,
+		PrintTimeS: r.Slices()[0].PrintTimeS, Output: telemetryv1.OutputKind_OUTPUT_KIND_FILE,
+		Extruders: r.Slices()[0].Extruders,
+	}
+	if len(r.Slices()) != 2 {
+		t.Fatalf("%d events arrived, want 2", len(r.Slices()))
+	}
+	first, second := r.Slices()[0], r.Slices()[1]
+	if !proto.Equal(first, want) {
+		t.Errorf("arrived\n %v\nwant\n %v", first, want)
+	}
+	if second.Output != telemetryv1.OutputKind_OUTPUT_KIND_CLOUD {
+		t.Errorf("the second output is %v", second.Output)
+	}
+	near := func(got, want uint32) bool { return 4*got >= 3*want && 3*got <= 4*want } // a bucket is a quarter of an octave
+	if e := first.Extruders; len(e) != 2 || e[0].MaterialType != "PLA" || e[0].MaterialBrand != "Generic" || e[0].NozzleUm != 400 ||
+		!near(e[0].UsedMm, 10_000) || !near(e[1].UsedMm, 500) || !near(first.PrintTimeS, 7200) {
+		t.Errorf("extruders %v, %d s", e, first.PrintTimeS)
+	}
+	for _, q := range r.Requests() {
+		if octets, err := proto.Marshal(q); err != nil || bytes.Contains(octets, []byte("secret")) || bytes.Contains(octets, []byte("Anna")) {
+			t.Errorf("%v in a request: %s", err, octets)
+		}
+	}
+}
+
+// A C++ slicer compiles without a warning, returns without waiting for the agent,
+// and what it reports arrives.
+func TestCPP(t *testing.T) {
+	compiler, agent, dir := need(t, "g++"), agent(t), t.TempDir()
+	slicer := filepath.Join(t.TempDir(), "slicer")
+	run(t, environment(), compiler, "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-o", slicer, "cpp/main.cpp")
+	r := clienttest.Start(t)
+	env := environment("SLICEMETRY_DIR="+dir, "SLICEMETRY_ENDPOINT="+r.Addr(), "SLICEMETRY_PLAINTEXT=true")
+	if out := run(t, env, slicer, filepath.Join(dir, "no-such-agent")); out != "not reported: no agent\n" {
+		t.Errorf("without an agent it says %q", out)
+	}
+	run(t, env, slicer, agent) // nobody agreed
+	run(t, env, agent, "consent", "grant")
+	run(t, env, slicer, agent, "-dir", dir)
+	// The slicer has ended; its agent may still write.
+	for tries := 0; !strings.Contains(run(t, env, agent, "status", "-json"), `"spool_events": 1`); tries++ {
+		if tries > 100 {
+			t.Fatal("no event is kept")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	run(t, env, agent, "flush")
+	if len(r.Slices()) != 1 {
+		t.Fatalf("%d events arrived, want the one after the user agreed", len(r.Slices()))
+	}
+	s := r.Slices()[0]
+	if s.Machine != "prusa_i3_mk3" || s.Application != "prusaslicer" || s.LayerHeightUm != 200 || s.Adhesion != telemetryv1.Adhesion_ADHESION_SKIRT ||
+		len(s.Extruders) != 2 || s.Extruders[0].MaterialType != "PLA" || s.Extruders[0].UsedMg == 0 || s.Extruders[1].MaterialType == "" {
+		t.Errorf("arrived %v", s)
+	}
+}
