@@ -10,7 +10,9 @@
 //   - Close returns within a moment, whatever the network does.
 //
 // And to the user: what leaves the device is what Preview shows, octet for
-// octet; Refuse removes everything that was kept before it returns.
+// octet, and Sent shows afterwards; Export hands all of it over; Refuse removes
+// everything that was kept before it returns, and Erase has the collector do the
+// same. Two weeks of one device cannot be linked by anything that leaves it.
 //
 // Embedding it takes four calls:
 //
@@ -22,7 +24,10 @@
 //	...                        // at exit:
 //	telemetry.Close()
 //
+// A host whose Open failed goes on with the nil client: its methods do nothing.
+//
 // Record makes the event coarse (schema/rules) on the caller's thread, which
-// takes a microsecond, and queues it; a goroutine appends it to the spool on
-// disk; another uploads about once a day.
+// takes under a microsecond, and queues it; a goroutine appends it to the spool on
+// disk; another uploads about once a day, a week's batches over one connection.
+// A program that ends sooner calls UploadIfDue.
 package client

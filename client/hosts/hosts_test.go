@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,28 @@ func TestCPP(t *testing.T) {
 	if s.Machine != "prusa_i3_mk3" || s.Application != "prusaslicer" || s.LayerHeightUm != 200 || s.Adhesion != telemetryv1.Adhesion_ADHESION_SKIRT ||
 		len(s.Extruders) != 2 || s.Extruders[0].MaterialType != "PLA" || s.Extruders[0].UsedMg == 0 || s.Extruders[1].MaterialType == "" {
 		t.Errorf("arrived %v", s)
+	}
+}
+
+// The examples of docs/hosts.md run, one after another, as they are written.
+func TestDocument(t *testing.T) {
+	shell, agent := need(t, "bash"), agent(t)
+	text, err := os.ReadFile("../../docs/hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := clienttest.Start(t)
+	env := environment("SLICEMETRY_DIR="+filepath.Join(t.TempDir(), "state"), "SLICEMETRY_ENDPOINT="+r.Addr(), "SLICEMETRY_PLAINTEXT=true",
+		"PATH="+filepath.Dir(agent)+":"+os.Getenv("PATH"))
+	examples := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	var all strings.Builder
+	for _, example := range examples {
+		out := run(t, env, shell, "-eu", "-o", "pipefail", "-c", example[1])
+		all.WriteString(out)
+	}
+	for _, want := range []string{"unknown", "granted (user)", "event 2", "layerHeightUm", "waiting,", "ultimaker_s5", "models_hash", "refused (user)"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("the examples do not show %q:\n%s", want, &all)
+		}
 	}
 }

@@ -57,7 +57,7 @@ func describeAllow(a *privacyv1.Allow) string {
 	list := strings.ReplaceAll(a.List, "_", " ")
 	text := fmt.Sprintf("one of %d names on the list %q", len(catalog.Values(a.List)), list)
 	if a.MaxItems > 0 {
-		return fmt.Sprintf("at most %d, drawn at random, each %s; others are dropped", a.MaxItems, text)
+		return fmt.Sprintf("at most %d, drawn at random once a week, each %s; others are dropped", a.MaxItems, text)
 	}
 	return fmt.Sprintf("%s, else %q", text, a.Otherwise)
 }

@@ -5,7 +5,7 @@ import "testing"
 func TestDescriptions(t *testing.T) {
 	tests := []struct{ message, path, category, coarsening string }{
 		{"Slice", "machine", "machine", `one of 632 names on the list "machine", else "custom"`},
-		{"Slice", "changed_settings", "print settings", `at most 4, drawn at random, each one of 684 names on the list "setting"; others are dropped`},
+		{"Slice", "changed_settings", "print settings", `at most 4, drawn at random once a week, each one of 684 names on the list "setting"; others are dropped`},
 		{"Slice", "layer_height_um", "print settings", "40 to 1000, rounded to 20"},
 		{"Slice", "wall_count", "print settings", "0 to 10"},
 		{"Slice", "support", "print settings", "one of: no, yes"},

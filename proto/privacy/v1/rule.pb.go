@@ -412,7 +412,8 @@ type Allow struct {
 	List string `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
 	// What any other text becomes; empty: it is dropped.
 	Otherwise string `protobuf:"bytes,2,opt,name=otherwise,proto3" json:"otherwise,omitempty"`
-	// For a list: how many values are kept. Of more, a uniform sample is.
+	// For a list: how many values are kept. Of more, a uniform sample is, the same
+	// one for a week.
 	MaxItems      uint32 `protobuf:"varint,3,opt,name=max_items,json=maxItems,proto3" json:"max_items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -484,7 +484,8 @@ type Slice struct {
 	Quality string `protobuf:"bytes,19,opt,name=quality,proto3" json:"quality,omitempty"`
 	Mode    Mode   `protobuf:"varint,20,opt,name=mode,proto3,enum=slicemetry.telemetry.v1.Mode" json:"mode,omitempty"`
 	// Keys of settings that differ from the profile: at most four, sampled
-	// uniformly on the device, because the full set is a fingerprint.
+	// uniformly on the device and the same ones for a week, because the full set
+	// is a fingerprint.
 	ChangedSettings []string `protobuf:"bytes,21,rep,name=changed_settings,json=changedSettings,proto3" json:"changed_settings,omitempty"`
 	// How many settings differ from the profile.
 	ChangedSettingsCount *uint32 `protobuf:"varint,22,opt,name=changed_settings_count,json=changedSettingsCount,proto3,oneof" json:"changed_settings_count,omitempty"`
