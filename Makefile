@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -68,6 +68,9 @@ race: engine ## the concurrent packages under the race detector
 
 fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
 	.ci/fuzz $(FUZZTIME)
+
+bench-clients: ## the client beside the libraries that a slicer could embed instead
+	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .
 
 clean: ## remove what was built and the demo's data
 	rm -rf bin demo
