@@ -30,7 +30,11 @@ type Header struct {
 }
 
 const (
-	magic       = "SMS1"
+	// A segment begins with magic and a digit, its version. Every version has this
+	// version's header, so that an older host which shares the folder knows when a
+	// newer one's segment expires, and leaves it alone until then.
+	magic       = "SMS"
+	version     = '1'
 	headerBytes = 36
 	frameBytes  = 8 // before kind and payload
 	// maxPayload bounds what a length in a damaged file can make us read.
@@ -42,6 +46,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrDamaged says that a file does not begin as a segment does.
 var ErrDamaged = errors.New("spool: not a segment")
 
+// errVersion says that a segment is of another version of this library.
+var errVersion = errors.New("spool: a segment of another version")
+
 func newHeader(period, policy uint32) Header {
 	h := Header{Period: period, Policy: policy}
 	rand.Read(h.BatchID[:])
@@ -51,6 +58,7 @@ func newHeader(period, policy uint32) Header {
 func (h Header) encode() []byte {
 	b := make([]byte, 0, headerBytes)
 	b = append(b, magic...)
+	b = append(b, version)
 	b = binary.LittleEndian.AppendUint32(b, h.Period)
 	b = binary.LittleEndian.AppendUint32(b, h.Policy)
 	b = binary.LittleEndian.AppendUint32(b, 0)
@@ -59,7 +67,7 @@ func (h Header) encode() []byte {
 }
 
 func decodeHeader(b []byte) (Header, error) {
-	if len(b) < headerBytes || string(b[:4]) != magic ||
+	if len(b) < headerBytes || string(b[:len(magic)]) != magic ||
 		crc32.Checksum(b[:headerBytes-4], castagnoli) != binary.LittleEndian.Uint32(b[headerBytes-4:headerBytes]) {
 		return Header{}, ErrDamaged
 	}
@@ -82,6 +90,9 @@ func appendFrame(b []byte, kind Kind, payload []byte) []byte {
 func decode(b []byte) (h Header, records []Record, damaged bool, err error) {
 	if h, err = decodeHeader(b); err != nil {
 		return h, nil, true, err
+	}
+	if b[len(magic)] != version {
+		return h, nil, false, errVersion
 	}
 	for b = b[headerBytes:]; len(b) > 0; {
 		if len(b) < frameBytes {

@@ -2,8 +2,11 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -274,6 +277,34 @@ func TestDamagedFilesAreCounted(t *testing.T) {
 	}
 	if batches := sealed(t, s); len(batches) != 1 || s.Lost().Damaged != 1 {
 		t.Errorf("%d batches, %d damaged, want 1 and 1", len(batches), s.Lost().Damaged)
+	}
+}
+
+// Hosts with different versions of the library share a folder: the older one
+// neither sends nor loses what the newer one wrote, and still lets it expire.
+func TestNewerSegmentsAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	appendAll(t, s, week, "ours")
+	newer := newHeader(uint32(week), 1).encode()[:headerBytes-4]
+	newer[len(magic)] = version + 1
+	newer = binary.LittleEndian.AppendUint32(newer, crc32.Checksum(newer, castagnoli))
+	path := filepath.Join(dir, "0000"+batchSuffix)
+	if err := os.WriteFile(path, append(newer, "as only the newer one knows"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if batches := sealed(t, s); len(batches) != 1 || s.Lost().Damaged != 0 {
+		t.Errorf("%d batches, %d damaged, want our own one and none", len(batches), s.Lost().Damaged)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the newer host's segment: %v", err)
+	}
+	s.mu.Lock()
+	s.now = func() time.Time { return week.End().AddDate(0, 0, 31) }
+	s.expire()
+	s.mu.Unlock()
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a month after its week the newer host's segment is still there: %v", err)
 	}
 }
 
