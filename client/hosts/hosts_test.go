@@ -4,6 +4,8 @@ package hosts
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,19 +121,28 @@ func TestCPP(t *testing.T) {
 	if out := run(t, env, slicer, filepath.Join(dir, "no-such-agent")); out != "not reported: no agent\n" {
 		t.Errorf("without an agent it says %q", out)
 	}
-	run(t, env, slicer, agent) // nobody agreed
+	// A folder of its own: this agent may still be starting when the user agrees.
+	nobody := filepath.Join(t.TempDir(), "nobody-agreed")
+	run(t, env, slicer, agent, "-dir", nobody)
 	run(t, env, agent, "consent", "grant")
 	run(t, env, slicer, agent, "-dir", dir)
 	// The slicer has ended; its agent may still write.
-	for tries := 0; !strings.Contains(run(t, env, agent, "status", "-json"), `"spool_events": 1`); tries++ {
+	for tries := 0; ; tries++ {
+		status := run(t, env, agent, "status", "-json")
+		if strings.Contains(status, `"spool_events": 1`) {
+			break
+		}
 		if tries > 100 {
-			t.Fatal("no event is kept")
+			t.Fatalf("no event is kept: %s", status)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	if _, err := os.Stat(nobody); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the user's agreement a folder was made: %v", err)
+	}
 	run(t, env, agent, "flush")
 	if len(r.Slices()) != 1 {
-		t.Fatalf("%d events arrived, want the one after the user agreed", len(r.Slices()))
+		t.Fatalf("%d events arrived, want one", len(r.Slices()))
 	}
 	s := r.Slices()[0]
 	if s.Machine != "prusa_i3_mk3" || s.Application != "prusaslicer" || s.LayerHeightUm != 200 || s.Adhesion != telemetryv1.Adhesion_ADHESION_SKIRT ||
