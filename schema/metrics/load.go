@@ -128,7 +128,11 @@ func (p parsed) place() string { return fmt.Sprintf("%s:%d", p.file, lineOf(p.no
 // parse reads one file. A metric that cannot be read does not hide the problems
 // of the next one.
 func parse(file string, text []byte) ([]parsed, []error) {
-	tree, err := parser.ParseBytes(text, 0)
+	var tree *ast.File
+	err := survive(func() (err error) {
+		tree, err = parser.ParseBytes(text, 0)
+		return err
+	})
 	if err != nil {
 		return nil, []error{located(file, nil, err)}
 	}
@@ -140,7 +144,7 @@ func parse(file string, text []byte) ([]parsed, []error) {
 	var problems []error
 	for _, node := range list.Values {
 		var d definition
-		if err := yaml.NodeToValue(node, &d, yaml.Strict()); err != nil {
+		if err := survive(func() error { return yaml.NodeToValue(node, &d, yaml.Strict()) }); err != nil {
 			problems = append(problems, located(file, node, err))
 			continue
 		}
@@ -152,6 +156,19 @@ func parse(file string, text []byte) ([]parsed, []error) {
 		found = append(found, parsed{metric, file, node})
 	}
 	return found, problems
+}
+
+var errNotYAML = errors.New("not valid YAML")
+
+// survive makes a panic of the YAML library, which some malformed texts cause, an
+// error like any other.
+func survive(f func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errNotYAML
+		}
+	}()
+	return f()
 }
 
 // metricList returns the sequence under the only key, metrics.

@@ -187,6 +187,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte("metrics:\n  - name: x\n    keys: {a: 1}\n"))
 	f.Add([]byte("metrics: [1, [], {}, null]"))
+	f.Add([]byte("metrics:\n  - name: A\n    keys: ! ")) // the YAML library panics
 	f.Fuzz(func(t *testing.T, text []byte) {
 		list, err := Load(fstest.MapFS{"m.yaml": {Data: text}})
 		if err != nil {
