@@ -54,8 +54,13 @@ type Material struct {
 
 // List is one closed set of names.
 type List struct {
-	members map[string]uint64 // to the member's hash
+	members map[string]member
 	sorted  []string
+}
+
+type member struct {
+	name string
+	hash uint64
 }
 
 // Contains reports whether the list holds value.
@@ -67,8 +72,14 @@ func (l *List) Contains(value string) bool {
 // Hash returns a number that belongs to a value in every version of the catalogue
 // (FNV-1a), and whether the list holds the value.
 func (l *List) Hash(value string) (hash uint64, ok bool) {
-	hash, ok = l.members[value]
-	return hash, ok
+	m, ok := l.members[value]
+	return m.hash, ok
+}
+
+// Canonical returns the list's own copy of a value, and whether the list holds it.
+func (l *List) Canonical(value []byte) (name string, ok bool) {
+	m, ok := l.members[string(value)]
+	return m.name, ok
 }
 
 // Values returns the names in order. The caller must not change them.
@@ -164,11 +175,11 @@ func load() *content {
 }
 
 func newList(values []string) *List {
-	l := &List{members: make(map[string]uint64, len(values))}
+	l := &List{members: make(map[string]member, len(values))}
 	for _, v := range values {
 		h := fnv.New64a()
 		h.Write([]byte(v))
-		l.members[v] = h.Sum64()
+		l.members[v] = member{v, h.Sum64()}
 	}
 	l.sorted = slices.Sorted(maps.Keys(l.members))
 	return l

@@ -287,3 +287,202 @@ func AppendCounters(b []byte, m *telemetryv1.UsageCounters) []byte {
 	}
 	return b
 }
+
+// sliceDecoder is a message with room for its numbers that have presence.
+type sliceDecoder struct {
+	m       telemetryv1.Slice
+	numbers [4]uint32
+}
+
+// decode adds an encoded message to d.m, texts as the lists have them.
+func (d *sliceDecoder) decode(b []byte) error {
+	m := &d.m
+	s := state()
+	var err error
+	for len(b) > 0 {
+		var tag, n uint64
+		var v []byte
+		if tag, b, err = varint(b); err != nil {
+			return err
+		}
+		switch tag {
+		case 1<<3 | 2: // machine
+			if v, b, err = octets(b); err == nil {
+				m.Machine, err = text(s.listMachine, "custom", v)
+			}
+		case 2<<3 | 0: // machine_settings_changed
+			n, b, err = varint(b)
+			m.MachineSettingsChanged = telemetryv1.Flag(n)
+		case 3<<3 | 0: // extruder_count
+			n, b, err = varint(b)
+			m.ExtruderCount = uint32(n)
+		case 4<<3 | 2: // extruders
+			if v, b, err = octets(b); err == nil {
+				m.Extruders, err = item(m.Extruders, 8, v, decodeExtruder)
+			}
+		case 5<<3 | 0: // layer_height_um
+			n, b, err = varint(b)
+			m.LayerHeightUm = uint32(n)
+		case 6<<3 | 0: // wall_count
+			n, b, err = varint(b)
+			d.numbers[0], m.WallCount = uint32(n), &d.numbers[0]
+		case 7<<3 | 0: // infill_density_percent
+			n, b, err = varint(b)
+			d.numbers[1], m.InfillDensityPercent = uint32(n), &d.numbers[1]
+		case 8<<3 | 0: // infill_pattern
+			n, b, err = varint(b)
+			m.InfillPattern = telemetryv1.InfillPattern(n)
+		case 9<<3 | 0: // gradual_infill_steps
+			n, b, err = varint(b)
+			d.numbers[2], m.GradualInfillSteps = uint32(n), &d.numbers[2]
+		case 10<<3 | 0: // support
+			n, b, err = varint(b)
+			m.Support = telemetryv1.Flag(n)
+		case 11<<3 | 0: // adhesion
+			n, b, err = varint(b)
+			m.Adhesion = telemetryv1.Adhesion(n)
+		case 12<<3 | 0: // prime_tower
+			n, b, err = varint(b)
+			m.PrimeTower = telemetryv1.Flag(n)
+		case 13<<3 | 0: // retraction
+			n, b, err = varint(b)
+			m.Retraction = telemetryv1.Flag(n)
+		case 14<<3 | 0: // print_sequence
+			n, b, err = varint(b)
+			m.PrintSequence = telemetryv1.PrintSequence(n)
+		case 15<<3 | 0: // nozzle_temperature_celsius
+			n, b, err = varint(b)
+			m.NozzleTemperatureCelsius = uint32(n)
+		case 16<<3 | 0: // bed_temperature_celsius
+			n, b, err = varint(b)
+			m.BedTemperatureCelsius = uint32(n)
+		case 17<<3 | 0: // speed_mm_per_s
+			n, b, err = varint(b)
+			m.SpeedMmPerS = uint32(n)
+		case 18<<3 | 2: // intent
+			if v, b, err = octets(b); err == nil {
+				m.Intent, err = text(s.listIntent, "custom", v)
+			}
+		case 19<<3 | 2: // quality
+			if v, b, err = octets(b); err == nil {
+				m.Quality, err = text(s.listQuality, "custom", v)
+			}
+		case 20<<3 | 0: // mode
+			n, b, err = varint(b)
+			m.Mode = telemetryv1.Mode(n)
+		case 21<<3 | 2: // changed_settings
+			if v, b, err = octets(b); err == nil {
+				var t string
+				t, err = text(s.listSetting, "", v)
+				m.ChangedSettings = append(m.ChangedSettings, t)
+			}
+		case 22<<3 | 0: // changed_settings_count
+			n, b, err = varint(b)
+			d.numbers[3], m.ChangedSettingsCount = uint32(n), &d.numbers[3]
+		case 23<<3 | 2: // application
+			if v, b, err = octets(b); err == nil {
+				m.Application, err = text(s.listApplication, "other", v)
+			}
+		case 24<<3 | 0: // version_major
+			n, b, err = varint(b)
+			m.VersionMajor = uint32(n)
+		case 25<<3 | 0: // version_minor
+			n, b, err = varint(b)
+			m.VersionMinor = uint32(n)
+		case 26<<3 | 0: // operating_system
+			n, b, err = varint(b)
+			m.OperatingSystem = telemetryv1.OperatingSystem(n)
+		case 27<<3 | 2: // language
+			if v, b, err = octets(b); err == nil {
+				m.Language, err = text(s.listLanguage, "other", v)
+			}
+		case 28<<3 | 0: // output
+			n, b, err = varint(b)
+			m.Output = telemetryv1.OutputKind(n)
+		case 29<<3 | 0: // model_count
+			n, b, err = varint(b)
+			m.ModelCount = uint32(n)
+		case 30<<3 | 0: // print_time_s
+			n, b, err = varint(b)
+			m.PrintTimeS = uint32(n)
+		case 31<<3 | 0: // slicing_time_ms
+			n, b, err = varint(b)
+			m.SlicingTimeMs = uint32(n)
+		default:
+			b, err = skip(tag, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeExtruder adds an encoded message to m, texts as the lists have them.
+func decodeExtruder(m *telemetryv1.Extruder, b []byte) error {
+	s := state()
+	var err error
+	for len(b) > 0 {
+		var tag, n uint64
+		var v []byte
+		if tag, b, err = varint(b); err != nil {
+			return err
+		}
+		switch tag {
+		case 1<<3 | 2: // material_type
+			if v, b, err = octets(b); err == nil {
+				m.MaterialType, err = text(s.listMaterialType, "other", v)
+			}
+		case 2<<3 | 2: // material_brand
+			if v, b, err = octets(b); err == nil {
+				m.MaterialBrand, err = text(s.listMaterialBrand, "custom", v)
+			}
+		case 3<<3 | 0: // used_mg
+			n, b, err = varint(b)
+			m.UsedMg = uint32(n)
+		case 4<<3 | 0: // used_mm
+			n, b, err = varint(b)
+			m.UsedMm = uint32(n)
+		case 5<<3 | 0: // nozzle_um
+			n, b, err = varint(b)
+			m.NozzleUm = uint32(n)
+		default:
+			b, err = skip(tag, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeCounters adds an encoded message to m, texts as the lists have them.
+func decodeCounters(m *telemetryv1.UsageCounters, b []byte) error {
+	var err error
+	for len(b) > 0 {
+		var tag, n uint64
+		if tag, b, err = varint(b); err != nil {
+			return err
+		}
+		switch tag {
+		case 1<<3 | 0: // slices_started
+			n, b, err = varint(b)
+			m.SlicesStarted = uint32(n)
+		case 2<<3 | 0: // slices_finished
+			n, b, err = varint(b)
+			m.SlicesFinished = uint32(n)
+		case 3<<3 | 0: // slices_failed
+			n, b, err = varint(b)
+			m.SlicesFailed = uint32(n)
+		case 4<<3 | 0: // slices_cancelled
+			n, b, err = varint(b)
+			m.SlicesCancelled = uint32(n)
+		default:
+			b, err = skip(tag, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,5 +1,5 @@
-// Command gen writes the functions that coarsen and encode the telemetry messages,
-// from their fields and the rules that those carry.
+// Command gen writes the functions that coarsen, encode and decode the telemetry
+// messages, from their fields and the rules that those carry.
 package main
 
 import (
@@ -28,6 +28,9 @@ func main() {
 	g.encoder("AppendSlice", &telemetryv1.Slice{})
 	g.encoder("appendExtruder", &telemetryv1.Extruder{})
 	g.encoder("AppendCounters", &telemetryv1.UsageCounters{})
+	g.decoder("decode", "sliceDecoder", &telemetryv1.Slice{})
+	g.decoder("decodeExtruder", "", &telemetryv1.Extruder{})
+	g.decoder("decodeCounters", "", &telemetryv1.UsageCounters{})
 
 	source, err := format.Source(g.file())
 	if err != nil {
