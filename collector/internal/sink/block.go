@@ -20,26 +20,33 @@ import (
 type block struct {
 	period  period.Period
 	born    time.Time
-	done    chan struct{} // closed when the block is committed or given up
-	err     error         // why it was given up; set before done is closed
-	token   string        // of the insert, the same for each attempt
-	events  int           // slices, what the accounting counts
-	pending int           // what it holds of the sink's bound
+	commit  *Commit // what its callers wait for
+	token   string  // of the insert, the same for each attempt
+	events  int     // slices, what the accounting counts
+	pending int     // what it holds of the sink's bound
 	batches int
 
 	slices   sliceColumns
 	counters counterColumns
 	erasures erasureColumns
-	origins  map[netip.Prefix]*origin
+	origins  map[netip.Prefix]origin
 }
 
 // origin is what came from one coarse prefix.
 type origin struct{ batches, events uint64 }
 
-func newBlock(p period.Period, now time.Time, token string) *block {
-	b := &block{period: p, born: now, token: token, done: make(chan struct{}), origins: map[netip.Prefix]*origin{}}
-	b.slices.init()
-	return b
+func newBlock() *block { return &block{origins: map[netip.Prefix]origin{}} }
+
+// reset empties a block for another period's rows and keeps its memory.
+func (b *block) reset(p period.Period, now time.Time, token string) {
+	b.period, b.born, b.token, b.commit = p, now, token, &Commit{done: make(chan struct{})}
+	b.events, b.pending, b.batches = 0, 0, 0
+	clear(b.origins)
+	for _, input := range []proto.Input{b.slices.input(), b.counters.input(), b.erasures.input()} {
+		for _, column := range input {
+			column.Data.(proto.Resettable).Reset()
+		}
+	}
 }
 
 // rows is how many rows the largest of the inserts has.
@@ -60,12 +67,9 @@ func (b *block) add(rows *scrub.Rows) {
 	}
 	if prefix := rows.Origin(); prefix.IsValid() {
 		o := b.origins[prefix]
-		if o == nil {
-			o = &origin{}
-			b.origins[prefix] = o
-		}
 		o.batches++
 		o.events += uint64(len(rows.Slices()))
+		b.origins[prefix] = o
 	}
 	b.events += len(rows.Slices())
 }

@@ -1,18 +1,19 @@
 // Package sink stores scrubbed rows in ClickHouse, many batches to an insert.
 //
-// It guarantees that Add returns nil only after ClickHouse has committed the
-// rows durably; that rows which Add accepted are either committed or reported as
-// not, never forgotten; that one insert holds one period and at most one block,
+// It guarantees that Wait returns nil only after ClickHouse has committed the
+// rows durably; that rows which Append accepted are either committed or reported
+// as not, never forgotten; that one insert holds one period and at most one block,
 // so that ClickHouse takes it whole or not at all; and that memory is bounded.
 //
 // Batches gather in one block for each period. An inserter takes a block when it
-// is large enough or old enough; while all inserters are busy, blocks keep
-// growing, so a slow database gets fewer and larger inserts.
+// is large enough, or when its period's last insert began FlushAge ago: a lone
+// client does not wait, and a thousand share an insert. While all inserters are
+// busy, blocks keep growing, so a slow database gets fewer and larger inserts.
 //
-//	Add ──▶ block of 2026-W47 ──┐   large or old    inserter ──▶ ClickHouse
-//	Add ──▶ block of 2026-W48 ──┴──────────────▶    inserter ──▶ ClickHouse
-//	 ▲                                                  │
-//	 └──────────────── committed, or why not ───────────┘
+//	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
+//	Append ──▶ block of 2026-W48 ──┴──────────────▶   inserter ──▶ ClickHouse
+//	                                                      │
+//	Wait ◀───────────── committed, or why not ────────────┘
 package sink
 
 import (
@@ -34,8 +35,8 @@ const maxBlockRows = 1_048_576
 // Config says where to store and when.
 type Config struct {
 	Database Database
-	// FlushRows and FlushAge: a block is inserted when it has so many rows or is
-	// so old.
+	// A block is inserted when it has FlushRows rows, or FlushAge after its
+	// period's last insert.
 	FlushRows int
 	FlushAge  time.Duration
 	// MaxPending bounds the rows that wait, in all blocks and inserts under way.
@@ -74,38 +75,52 @@ type Sink struct {
 	wake      chan struct{} // holds one signal: there may be work
 
 	mu      sync.Mutex
-	open    map[period.Period]*block // guarded by mu, as is all below
-	pending int                      // rows that wait or are being inserted
+	open    map[period.Period]*block    // guarded by mu, as is all below
+	taken   map[period.Period]time.Time // when the last block was
+	spare   []*block                    // to be used again
+	pending int                         // rows that wait or are being inserted
 	closed  bool
 }
 
 // New starts a sink. The database may be away; it is reached when there is work.
 func New(cfg Config) *Sink {
 	cfg.FlushRows = min(cfg.FlushRows, maxBlockRows)
-	s := &Sink{cfg: cfg, wake: make(chan struct{}, 1), open: map[period.Period]*block{}}
+	s := &Sink{cfg: cfg, wake: make(chan struct{}, 1), open: map[period.Period]*block{}, taken: map[period.Period]time.Time{}}
 	for range cfg.Inserters {
 		s.inserters.Go(s.insertBlocks)
 	}
 	return s
 }
 
-// Add stores a batch's rows and returns when they are committed, or an error when
-// they are not, or ctx's when the caller stops waiting; what becomes of the rows
-// is then unknown to it.
-func (s *Sink) Add(ctx context.Context, rows *scrub.Rows) error {
-	b, err := s.append(rows)
-	if err != nil {
-		return err
-	}
+// Commit is what the callers of one block wait for.
+type Commit struct {
+	done chan struct{} // closed when the block is committed or given up
+	err  error         // why it was given up; set before done is closed
+}
+
+// Wait returns when the rows are committed, or an error when they are not, or
+// ctx's when the caller stops waiting; what becomes of them is then unknown to it.
+func (c *Commit) Wait(ctx context.Context) error {
 	select {
-	case <-b.done:
-		return b.err
+	case <-c.done:
+		return c.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (s *Sink) append(rows *scrub.Rows) (*block, error) {
+// Add is Append and Wait.
+func (s *Sink) Add(ctx context.Context, rows *scrub.Rows) error {
+	commit, err := s.Append(rows)
+	if err != nil {
+		return err
+	}
+	return commit.Wait(ctx)
+}
+
+// Append copies a batch's rows, which the caller may use again, and returns what
+// tells of their end.
+func (s *Sink) Append(rows *scrub.Rows) (*Commit, error) {
 	n := max(len(rows.Slices()), 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +132,7 @@ func (s *Sink) append(rows *scrub.Rows) (*block, error) {
 	}
 	b := s.open[rows.Period()]
 	if b == nil {
-		b = newBlock(rows.Period(), time.Now(), rand.Text())
+		b = s.block(rows.Period())
 		s.open[rows.Period()] = b
 		s.signal()
 	}
@@ -127,7 +142,17 @@ func (s *Sink) append(rows *scrub.Rows) (*block, error) {
 	if b.rows() >= s.cfg.FlushRows {
 		s.signal()
 	}
-	return b, nil
+	return b.commit, nil
+}
+
+// block returns an empty block. mu is held.
+func (s *Sink) block(p period.Period) *block {
+	b := newBlock()
+	if last := len(s.spare) - 1; last >= 0 {
+		b, s.spare = s.spare[last], s.spare[:last]
+	}
+	b.reset(p, time.Now(), rand.Text())
+	return b
 }
 
 // Pending returns how many rows wait or are being inserted.
@@ -146,16 +171,22 @@ func (s *Sink) signal() {
 	}
 }
 
+// company is how long the first of a block's batches waits for those that arrive
+// together with it.
+const company = time.Millisecond
+
 // take returns a block that is due, or how long until one will be; done says that
 // there will never be another.
 func (s *Sink) take() (due *block, wait time.Duration, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait = time.Hour
+	now := time.Now()
 	for p, b := range s.open {
-		left := s.cfg.FlushAge - time.Since(b.born)
+		left := max(s.cfg.FlushAge-now.Sub(s.taken[p]), company-now.Sub(b.born))
 		if s.closed || left <= 0 || b.rows() >= s.cfg.FlushRows {
 			delete(s.open, p)
+			s.taken[p] = now
 			if len(s.open) > 0 {
 				s.signal()
 			}
@@ -218,12 +249,16 @@ const (
 
 // finish tells everybody how a block ended.
 func (s *Sink) finish(b *block, outcome Outcome) {
-	s.mu.Lock()
-	s.pending -= b.pending
-	s.mu.Unlock()
 	s.cfg.Observe(outcome)
-	b.err = outcome.Err
-	close(b.done)
+	b.commit.err = outcome.Err
+	close(b.commit.done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending -= b.pending
+	// What a surge needed is not kept: the garbage collector takes the others.
+	if len(s.spare) < s.cfg.Inserters {
+		s.spare = append(s.spare, b)
+	}
 }
 
 // Close inserts what waits, refuses the rest and returns when all inserters have

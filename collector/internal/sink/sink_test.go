@@ -254,6 +254,9 @@ func TestPermanentErrors(t *testing.T) {
 func TestOverload(t *testing.T) {
 	b := start(t, func(cfg *Config) { cfg.MaxPending, cfg.FlushAge = 100, time.Hour; cfg.FlushRows = 1000 })
 	first := make(chan error)
+	if err := b.Add(t.Context(), b.rows(t, 1)); err != nil { // the next one waits for company
+		t.Fatal(err)
+	}
 	rows := b.rows(t, 60)
 	go func() { first <- b.Add(context.Background(), rows) }()
 	for b.Pending() == 0 {
@@ -311,11 +314,12 @@ func TestErrorTable(t *testing.T) {
 func BenchmarkAppend(b *testing.B) {
 	s := start(b, nil)
 	rows := s.rows(b, 10)
-	block := newBlock(rows.Period(), time.Now(), "")
+	block := newBlock()
+	block.reset(rows.Period(), time.Now(), "")
 	b.ReportAllocs()
 	for b.Loop() {
 		if block.events > 50_000 {
-			block = newBlock(rows.Period(), time.Now(), "")
+			block.reset(rows.Period(), time.Now(), "")
 		}
 		block.add(rows)
 	}
