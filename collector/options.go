@@ -43,7 +43,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
 		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
-		grpc.UnaryInterceptor(s.recoverPanic),
+		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),
 	}
 	if !s.cfg.Plaintext {
 		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.cfg.TLS))))

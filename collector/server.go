@@ -21,7 +21,7 @@ import (
 
 // Server is a collector.
 type Server struct {
-	collectorgrpc.UnimplementedCollectorServer
+	collectorgrpc.UnimplementedCollectorServer // of which Upload is never called, see codec.go
 
 	cfg     Config
 	limiter *limit.Limiter
@@ -74,7 +74,7 @@ func New(cfg Config) (*Server, error) {
 		Observe: s.observe,
 	})
 	s.grpc = grpc.NewServer(s.options()...)
-	collectorgrpc.RegisterCollectorServer(s.grpc, s)
+	s.grpc.RegisterService(service(), s)
 	return s, nil
 }
 

@@ -5,58 +5,62 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
-	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
-	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
-// Upload implements collectorgrpc.CollectorServer: the whole path of a batch. It
-// returns without an error only after the rows are committed durably.
-func (s *Server) Upload(ctx context.Context, request *collectorv1.UploadRequest) (*collectorv1.UploadResponse, error) {
+// upload serves Upload: the whole path of a batch. It returns without an error
+// only after the rows are committed durably.
+func (s *Server) upload(ctx context.Context, request any) (any, error) {
 	// A reply of some octets is not worth a compressor.
 	_ = grpc.SetSendCompressor(ctx, "identity")
-	if err := s.take(ctx, request); err != nil {
+	commit, err := s.take(ctx, request.(*upload))
+	if err == nil {
+		err = commit.Wait(ctx)
+	}
+	if err != nil {
 		return nil, statusOf(err, s.cfg.RetryAfter)
 	}
 	return s.reply(), nil
 }
 
 // take limits, scrubs and stores, and books every event exactly once: here, or
-// in the sink's outcome once the rows are accepted.
-func (s *Server) take(ctx context.Context, request *collectorv1.UploadRequest) error {
-	events := float64(len(request.GetBatch().GetSlices()))
+// in the sink's outcome once the rows are accepted. The request is used again by
+// another call when it returns.
+func (s *Server) take(ctx context.Context, u *upload) (*sink.Commit, error) {
+	defer uploads.Put(u)
+	events := float64(u.decoder.Slices())
 	s.metrics.received.Add(events)
 	from := peerPrefix(ctx)
 	if !s.limiter.Allow(from.Fine()) {
 		s.metrics.shed.Add(events)
-		return errLimited
+		return nil, errLimited
 	}
-	report := reports.Get().(*rules.Report)
-	defer reports.Put(report)
-	report.Reset()
-	rows, err := s.rules.Batch(request.GetBatch(), from, report)
+	rows, err := s.scrub(u, from)
 	if err != nil {
 		s.refuse(err, events)
-		return err
+		return nil, err
 	}
-	for _, f := range report.Findings {
+	for _, f := range u.report.Findings {
 		s.metrics.corrected.WithLabelValues(f.Field, string(f.Action)).Inc()
 	}
-	err = s.sink.Add(ctx, rows)
-	if errors.Is(err, sink.ErrOverloaded) || errors.Is(err, sink.ErrClosed) {
+	commit, err := s.sink.Append(rows)
+	if err != nil {
 		s.metrics.shed.Add(events) // it was not accepted, so the sink does not book it
 	}
-	return err
+	return commit, err
 }
 
-// reports are used again, because most calls find nothing.
-var reports = sync.Pool{New: func() any { return new(rules.Report) }}
+func (s *Server) scrub(u *upload, from scrub.Prefix) (*scrub.Rows, error) {
+	if u.err != nil {
+		return nil, scrub.Malformed
+	}
+	return s.rules.Batch(u.batch, from, &u.report)
+}
 
 // refuse books a batch that was not scrubbed. An error that is no Reason is the
 // key ring's: ours to mend, and the client keeps the batch.

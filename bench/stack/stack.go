@@ -107,10 +107,10 @@ func (s *Stack) prepare(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(s.cfg.Dir, policyFile), policies, 0o600); err != nil {
 		return err
 	}
-	if s.listen, err = freeAddress(); err != nil {
+	if s.listen, err = FreeAddress(); err != nil {
 		return err
 	}
-	if s.admin, err = freeAddress(); err != nil {
+	if s.admin, err = FreeAddress(); err != nil {
 		return err
 	}
 	return s.StartCollector(ctx)
@@ -129,6 +129,9 @@ func (s *Stack) Admin() string { return s.admin }
 
 // CAFile returns the certificate by which a client knows the collector.
 func (s *Stack) CAFile() string { return filepath.Join(s.cfg.Dir, certificateFile) }
+
+// KeyFile returns the key of that certificate.
+func (s *Stack) KeyFile() string { return filepath.Join(s.cfg.Dir, keyFile) }
 
 // LogFile returns the collector's log.
 func (s *Stack) LogFile() string { return filepath.Join(s.cfg.Dir, "collector.log") }
@@ -173,7 +176,7 @@ func (s *Stack) flags() []string {
 	if s.cfg.Plaintext {
 		return append(flags, "-plaintext")
 	}
-	return append(flags, "-tls-cert", s.CAFile(), "-tls-key", filepath.Join(s.cfg.Dir, keyFile))
+	return append(flags, "-tls-cert", s.CAFile(), "-tls-key", s.KeyFile())
 }
 
 func (s *Stack) waitReady(ctx context.Context, p *process) error {
@@ -280,12 +283,38 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return nil // an engine that ends uncleanly has lost nothing that was acknowledged
 }
 
-// freeAddress returns a loopback address that nobody listens at.
-func freeAddress() (string, error) {
+// FreeAddress returns a loopback address that nobody listens at.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
+}
+
+// WaitListening returns when somebody listens at an address.
+func WaitListening(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stack: nobody listens at %s: %w", address, ctx.Err())
+		case <-time.After(probePause):
+		}
+	}
+}
+
+// BesideProgram is a binary in this program's folder, where `make build` puts it.
+func BesideProgram(name string) string {
+	program, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(program), name)
 }

@@ -6,13 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/peterbourgon/ff/v3"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/slicemetry/slicemetry/bench/load"
+	"github.com/slicemetry/slicemetry/bench/stack"
 )
 
 // options is the command line.
@@ -51,7 +51,7 @@ func parse(args []string) (*options, error) {
 	fs.StringVar(&o.Target, "target", "", "collector to send to, host:port; empty: start one")
 	fs.StringVar(&o.admin, "admin", "", "admin address of that collector, for its books")
 	fs.StringVar(&o.ca, "ca", "", "certificate by which to know that collector; empty: the system's roots")
-	fs.StringVar(&o.collector, "collector", besideProgram("collectord"), "binary of the collector to start")
+	fs.StringVar(&o.collector, "collector", stack.BesideProgram("collectord"), "binary of the collector to start")
 	fs.BoolVar(&o.plaintext, "plaintext", false, "send without TLS")
 	fs.IntVar(&o.Installations, "installations", 10_000, "installations that take part")
 	fs.IntVar(&o.Connections, "connections", 8, "connections")
@@ -104,13 +104,4 @@ func (o *options) transport() (credentials.TransportCredentials, error) {
 		return nil, fmt.Errorf("-ca: %s holds no certificate", o.ca)
 	}
 	return credentials.NewClientTLSFromCert(pool, ""), nil
-}
-
-// besideProgram is a binary in this program's folder, where `make build` puts it.
-func besideProgram(name string) string {
-	program, err := os.Executable()
-	if err != nil {
-		return name
-	}
-	return filepath.Join(filepath.Dir(program), name)
 }

@@ -24,8 +24,6 @@ import (
 const (
 	// randomBytes is the length of a unit token and of a batch id.
 	randomBytes = 16
-	// MaxSlices is how many slices a batch may hold; the protocol's rule says so.
-	MaxSlices = 200
 	// clockSkew is how far ahead of ours a client's clock may be.
 	clockSkew = 24 * time.Hour
 )
@@ -118,7 +116,7 @@ func (s Rules) check(b *telemetryv1.Batch) Reason {
 		return Malformed
 	case len(b.Slices) == 0 && b.Counters == nil:
 		return Empty
-	case len(b.Slices) > MaxSlices:
+	case len(b.Slices) > rules.MaxSlices:
 		return TooManySlices
 	}
 	if reason := s.checkPeriod(b.Period); reason != "" {

@@ -91,7 +91,7 @@ func TestBatchRefuses(t *testing.T) {
 		{"empty", func(b *telemetryv1.Batch) { b.Slices, b.Counters = nil, nil }, Empty},
 		{"counters only", func(b *telemetryv1.Batch) { b.Slices = nil }, ""},
 		{"nil slice", func(b *telemetryv1.Batch) { b.Slices = []*telemetryv1.Slice{nil} }, ""},
-		{"too many", func(b *telemetryv1.Batch) { b.Slices = make([]*telemetryv1.Slice, MaxSlices+1) }, TooManySlices},
+		{"too many", func(b *telemetryv1.Batch) { b.Slices = make([]*telemetryv1.Slice, rules.MaxSlices+1) }, TooManySlices},
 		{"a Tuesday", func(b *telemetryv1.Batch) { b.Period++ }, BadPeriod},
 		{"beyond Date", func(b *telemetryv1.Batch) { b.Period = 4 + 7*1_000_000 }, BadPeriod},
 		{"1970", func(b *telemetryv1.Batch) { b.Period = 4 }, PeriodClosed},

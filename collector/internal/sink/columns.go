@@ -4,6 +4,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
+	"github.com/slicemetry/slicemetry/internal/column"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
@@ -14,23 +15,23 @@ type sliceColumns struct {
 	unit, batch proto.ColUInt64
 	idx         proto.ColUInt16
 
-	machine       names
+	machine       column.Names
 	extruderCount proto.ColUInt8
 
 	extruders                   proto.ColUInt64 // where each row's extruders end, in the five columns below
-	materialType, materialBrand names
+	materialType, materialBrand column.Names
 	usedMg, usedMm              proto.ColUInt32
 	nozzle                      proto.ColUInt16
 
 	layerHeight                     proto.ColUInt16
-	walls, density, gradual         optional
+	walls, density, gradual         column.Optional
 	nozzleTemperature, speed        proto.ColUInt16
 	bedTemperature                  proto.ColUInt8
-	intent, quality                 names
-	changed                         names
+	intent, quality                 column.Names
+	changed                         column.Names
 	changedEnds                     proto.ColUInt64
-	changedCount                    optional
-	application, language           names
+	changedCount                    column.Optional
+	application, language           column.Names
 	major, minor, models            proto.ColUInt8
 	printTime, slicingTime          proto.ColUInt32
 	machineSettings, pattern        proto.ColEnum8
@@ -51,10 +52,10 @@ func (c *sliceColumns) append(rows *scrub.Rows, idx uint16, s *telemetryv1.Slice
 	c.appendExtruders(s.Extruders)
 
 	c.layerHeight.Append(uint16(s.LayerHeightUm))
-	c.walls.append(s.WallCount)
-	c.density.append(s.InfillDensityPercent)
+	c.walls.Append(s.WallCount)
+	c.density.Append(s.InfillDensityPercent)
 	c.pattern.Append(proto.Enum8(s.InfillPattern))
-	c.gradual.append(s.GradualInfillSteps)
+	c.gradual.Append(s.GradualInfillSteps)
 	c.support.Append(proto.Enum8(s.Support))
 	c.adhesion.Append(proto.Enum8(s.Adhesion))
 	c.primeTower.Append(proto.Enum8(s.PrimeTower))
@@ -70,7 +71,7 @@ func (c *sliceColumns) append(rows *scrub.Rows, idx uint16, s *telemetryv1.Slice
 		c.changed.Append(setting)
 	}
 	c.changedEnds.Append(uint64(c.changed.Rows()))
-	c.changedCount.append(s.ChangedSettingsCount)
+	c.changedCount.Append(s.ChangedSettingsCount)
 
 	c.application.Append(s.Application)
 	c.major.Append(uint8(s.VersionMajor))
@@ -101,11 +102,11 @@ func (c *sliceColumns) input() proto.Input {
 		{Name: "machine", Data: &c.machine},
 		choice("machine_settings_changed", &c.machineSettings),
 		{Name: "extruder_count", Data: &c.extruderCount},
-		{Name: "extruders.material_type", Data: list{&c.extruders, &c.materialType}},
-		{Name: "extruders.material_brand", Data: list{&c.extruders, &c.materialBrand}},
-		{Name: "extruders.used_mg", Data: list{&c.extruders, &c.usedMg}},
-		{Name: "extruders.used_mm", Data: list{&c.extruders, &c.usedMm}},
-		{Name: "extruders.nozzle_um", Data: list{&c.extruders, &c.nozzle}},
+		{Name: "extruders.material_type", Data: column.List{Ends: &c.extruders, Items: &c.materialType}},
+		{Name: "extruders.material_brand", Data: column.List{Ends: &c.extruders, Items: &c.materialBrand}},
+		{Name: "extruders.used_mg", Data: column.List{Ends: &c.extruders, Items: &c.usedMg}},
+		{Name: "extruders.used_mm", Data: column.List{Ends: &c.extruders, Items: &c.usedMm}},
+		{Name: "extruders.nozzle_um", Data: column.List{Ends: &c.extruders, Items: &c.nozzle}},
 		{Name: "layer_height_um", Data: &c.layerHeight},
 		{Name: "wall_count", Data: &c.walls},
 		{Name: "infill_density_percent", Data: &c.density},
@@ -122,7 +123,7 @@ func (c *sliceColumns) input() proto.Input {
 		{Name: "intent", Data: &c.intent},
 		{Name: "quality", Data: &c.quality},
 		choice("mode", &c.mode),
-		{Name: "changed_settings", Data: list{&c.changedEnds, &c.changed}},
+		{Name: "changed_settings", Data: column.List{Ends: &c.changedEnds, Items: &c.changed}},
 		{Name: "changed_settings_count", Data: &c.changedCount},
 		{Name: "application", Data: &c.application},
 		{Name: "version_major", Data: &c.major},

@@ -1,11 +1,14 @@
-package sink
+// Package column has the columns that ch-go lacks, or has only with a copy of every
+// value: dictionaries, lists and optional numbers, which are filled in place,
+// inserted, and emptied to be filled again.
+package column
 
 import "github.com/ClickHouse/ch-go/proto"
 
-// names is a LowCardinality(String) column as ClickHouse takes it: a dictionary,
+// Names is a LowCardinality(String) column as ClickHouse takes it: a dictionary,
 // which is built while rows are appended, and a number a row. The catalogue has
 // far fewer than 65,536 names, so that two octets are enough for one.
-type names struct {
+type Names struct {
 	numbers    map[string]uint16
 	dictionary proto.ColStr
 	rows       proto.ColUInt16
@@ -21,14 +24,24 @@ const (
 	numbersOf2Octets  = 1
 )
 
-func (c *names) Append(name string) {
+// Append appends a name.
+func (c *Names) Append(name string) {
 	if name != c.last || len(c.rows) == 0 {
 		c.last, c.lastNumber = name, c.number(name)
 	}
 	c.rows = append(c.rows, c.lastNumber)
 }
 
-func (c *names) number(name string) uint16 {
+// AppendOctets appends a name, which is copied where it is the first of its kind.
+func (c *Names) AppendOctets(name []byte) {
+	n, ok := c.numbers[string(name)]
+	if !ok {
+		n = c.number(string(name))
+	}
+	c.rows = append(c.rows, n)
+}
+
+func (c *Names) number(name string) uint16 {
 	if n, ok := c.numbers[name]; ok {
 		return n
 	}
@@ -42,25 +55,25 @@ func (c *names) number(name string) uint16 {
 }
 
 // Reset implements proto.Resettable.
-func (c *names) Reset() {
+func (c *Names) Reset() {
 	clear(c.numbers)
 	c.dictionary.Reset()
 	c.rows, c.last = c.rows[:0], ""
 }
 
 // Type implements proto.ColInput.
-func (c *names) Type() proto.ColumnType {
+func (c *Names) Type() proto.ColumnType {
 	return proto.ColumnTypeLowCardinality.Sub(proto.ColumnTypeString)
 }
 
 // Rows implements proto.ColInput.
-func (c *names) Rows() int { return len(c.rows) }
+func (c *Names) Rows() int { return len(c.rows) }
 
 // EncodeState implements proto.StateEncoder.
-func (c *names) EncodeState(b *proto.Buffer) { b.PutInt64(dictionaryVersion) }
+func (c *Names) EncodeState(b *proto.Buffer) { b.PutInt64(dictionaryVersion) }
 
 // EncodeColumn implements proto.ColInput.
-func (c *names) EncodeColumn(b *proto.Buffer) {
+func (c *Names) EncodeColumn(b *proto.Buffer) {
 	if len(c.rows) == 0 {
 		return
 	}
@@ -71,7 +84,7 @@ func (c *names) EncodeColumn(b *proto.Buffer) {
 }
 
 // WriteColumn implements proto.ColInput.
-func (c *names) WriteColumn(w *proto.Writer) {
+func (c *Names) WriteColumn(w *proto.Writer) {
 	if len(c.rows) == 0 {
 		return
 	}
@@ -81,54 +94,55 @@ func (c *names) WriteColumn(w *proto.Writer) {
 	c.rows.WriteColumn(w)
 }
 
-func (c *names) encodeHead(b *proto.Buffer) {
+func (c *Names) encodeHead(b *proto.Buffer) {
 	b.PutInt64(dictionaryFollows | numbersOf2Octets)
 	b.PutInt64(int64(c.dictionary.Rows()))
 }
 
-// list is a column of lists: where each row's ends, and the items of all rows.
-type list struct {
-	ends  *proto.ColUInt64
-	items proto.ColInput
+// List is a column of lists: where each row's ends, and the items of all rows.
+type List struct {
+	Ends  *proto.ColUInt64
+	Items proto.ColInput
 }
 
 // Type implements proto.ColInput.
-func (l list) Type() proto.ColumnType { return proto.ColumnTypeArray.Sub(l.items.Type()) }
+func (l List) Type() proto.ColumnType { return proto.ColumnTypeArray.Sub(l.Items.Type()) }
 
 // Rows implements proto.ColInput.
-func (l list) Rows() int { return len(*l.ends) }
+func (l List) Rows() int { return len(*l.Ends) }
 
 // EncodeState implements proto.StateEncoder.
-func (l list) EncodeState(b *proto.Buffer) {
-	if items, ok := l.items.(proto.StateEncoder); ok {
+func (l List) EncodeState(b *proto.Buffer) {
+	if items, ok := l.Items.(proto.StateEncoder); ok {
 		items.EncodeState(b)
 	}
 }
 
 // EncodeColumn implements proto.ColInput.
-func (l list) EncodeColumn(b *proto.Buffer) {
-	l.ends.EncodeColumn(b)
-	l.items.EncodeColumn(b)
+func (l List) EncodeColumn(b *proto.Buffer) {
+	l.Ends.EncodeColumn(b)
+	l.Items.EncodeColumn(b)
 }
 
 // WriteColumn implements proto.ColInput.
-func (l list) WriteColumn(w *proto.Writer) {
-	l.ends.WriteColumn(w)
-	l.items.WriteColumn(w)
+func (l List) WriteColumn(w *proto.Writer) {
+	l.Ends.WriteColumn(w)
+	l.Items.WriteColumn(w)
 }
 
 // Reset implements proto.Resettable.
-func (l list) Reset() {
-	l.ends.Reset()
-	l.items.(proto.Resettable).Reset()
+func (l List) Reset() {
+	l.Ends.Reset()
+	l.Items.(proto.Resettable).Reset()
 }
 
-// optional is a column of small numbers that may be missing.
-type optional struct {
+// Optional is a column of small numbers that may be missing.
+type Optional struct {
 	nulls, values proto.ColUInt8
 }
 
-func (o *optional) append(value *uint32) {
+// Append appends a number, or that there is none.
+func (o *Optional) Append(value *uint32) {
 	if value == nil {
 		o.nulls.Append(1)
 		o.values.Append(0)
@@ -139,27 +153,27 @@ func (o *optional) append(value *uint32) {
 }
 
 // Type implements proto.ColInput.
-func (o *optional) Type() proto.ColumnType {
+func (o *Optional) Type() proto.ColumnType {
 	return proto.ColumnTypeNullable.Sub(proto.ColumnTypeUInt8)
 }
 
 // Rows implements proto.ColInput.
-func (o *optional) Rows() int { return o.nulls.Rows() }
+func (o *Optional) Rows() int { return o.nulls.Rows() }
 
 // EncodeColumn implements proto.ColInput.
-func (o *optional) EncodeColumn(b *proto.Buffer) {
+func (o *Optional) EncodeColumn(b *proto.Buffer) {
 	o.nulls.EncodeColumn(b)
 	o.values.EncodeColumn(b)
 }
 
 // WriteColumn implements proto.ColInput.
-func (o *optional) WriteColumn(w *proto.Writer) {
+func (o *Optional) WriteColumn(w *proto.Writer) {
 	o.nulls.WriteColumn(w)
 	o.values.WriteColumn(w)
 }
 
 // Reset implements proto.Resettable.
-func (o *optional) Reset() {
+func (o *Optional) Reset() {
 	o.nulls.Reset()
 	o.values.Reset()
 }
