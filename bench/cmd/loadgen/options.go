@@ -22,6 +22,7 @@ type options struct {
 	ca        string
 	collector string
 	plaintext bool
+	profile   string
 	json      bool
 }
 
@@ -61,6 +62,7 @@ func parse(args []string) (*options, error) {
 	fs.Float64Var(&o.Rate, "rate", 0, "events a second, due whatever happens; 0: as fast as they are acknowledged")
 	fs.BoolVar(&o.Compress, "zstd", false, "compress, as the client library does")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet")
+	fs.StringVar(&o.profile, "profile", "", "file for five seconds of the collector's CPU profile (needs -admin, or a collector of its own)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("LOADGEN")); err != nil {
 		return nil, err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 
@@ -48,9 +50,11 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	o.Progress = func(acked int64) { fmt.Fprintf(os.Stderr, "\r%d of %d events acknowledged", acked, o.Events) }
+	profiled := make(chan error, 1)
+	go func() { profiled <- o.saveProfile(ctx) }()
 	result, err := load.Run(ctx, o.Config)
 	fmt.Fprint(os.Stderr, "\r")
-	if err != nil {
+	if err := errors.Join(err, <-profiled); err != nil {
 		return err
 	}
 	r := report{Result: result, Events: o.Events, Batch: o.Batch, InFlight: o.InFlight, TLS: !o.plaintext}
@@ -64,6 +68,28 @@ func (o *options) run(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %d and %d", errLost, r.Acked, *r.Stored)
 	}
 	return nil
+}
+
+// saveProfile asks the collector for its profile while it works.
+func (o *options) saveProfile(ctx context.Context) error {
+	if o.profile == "" {
+		return nil
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.admin+"/debug/pprof/profile?seconds=5", nil)
+	if err != nil {
+		return fmt.Errorf("-profile: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("-profile: %w", err)
+	}
+	defer response.Body.Close()
+	f, err := os.Create(o.profile)
+	if err != nil {
+		return fmt.Errorf("-profile: %w", err)
+	}
+	_, err = io.Copy(f, response.Body)
+	return errors.Join(err, f.Close())
 }
 
 // addBooks adds what the collector and the database say.

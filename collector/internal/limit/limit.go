@@ -54,7 +54,8 @@ func (l *Limiter) Allow(network netip.Prefix) bool {
 	defer l.mu.Unlock()
 	now := l.now()
 	if now.Sub(l.since) >= keyLife {
-		l.seed, l.since, l.buckets = maphash.MakeSeed(), now, [positions]bucket{}
+		l.seed, l.since = maphash.MakeSeed(), now
+		clear(l.buckets[:]) // a literal would be a MiB on every caller's stack
 	}
 	at := now.Sub(l.since).Seconds()
 	b := &l.buckets[maphash.Comparable(l.seed, network)%positions]

@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,7 +46,7 @@ type Ring struct {
 	dir string
 
 	mu   sync.RWMutex
-	keys map[period.Period][]byte // guarded by mu
+	keys map[period.Period]*key // guarded by mu
 }
 
 // Open opens the folder of keys, and makes it where it is missing.
@@ -53,7 +54,7 @@ func Open(dir string) (*Ring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("pseudonym: %w", err)
 	}
-	return &Ring{dir: dir, keys: map[period.Period][]byte{}}, nil
+	return &Ring{dir: dir, keys: map[period.Period]*key{}}, nil
 }
 
 // Hashes returns the unit and the batch that a token and a batch id stand for in
@@ -66,7 +67,7 @@ func (r *Ring) Hashes(p period.Period, token, id []byte) (unit, batch uint64, er
 	if err != nil {
 		return 0, 0, fmt.Errorf("pseudonym: key of %s: %w", p, err)
 	}
-	return hash(key, "unit", token), hash(key, "batch", token, id), nil
+	return key.hash("unit", token), key.hash("batch", token, id), nil
 }
 
 // Erasure returns the unit that a token stands for, and the receipt of its
@@ -76,42 +77,61 @@ func (r *Ring) Erasure(p period.Period, token []byte) (unit uint64, receipt []by
 	if err != nil {
 		return 0, nil, fmt.Errorf("pseudonym: key of %s: %w", p, err)
 	}
-	return hash(key, "unit", token), mac(key, "erasure", token)[:receiptBytes], nil
+	sum := key.mac("erasure", token)
+	return key.hash("unit", token), sum[:receiptBytes], nil
 }
 
-func hash(key []byte, label string, parts ...[]byte) uint64 {
-	return binary.BigEndian.Uint64(mac(key, label, parts...))
+// key is a period's key. Its hashers are used again: a new one costs more than
+// what it hashes.
+type key struct {
+	secret  []byte
+	hashers sync.Pool
 }
 
-func mac(key []byte, label string, parts ...[]byte) []byte {
-	mac := hmac.New(sha256.New, key)
+func newKey(secret []byte) *key {
+	k := &key{secret: secret}
+	k.hashers.New = func() any { return hmac.New(sha256.New, secret) }
+	return k
+}
+
+func (k *key) hash(label string, parts ...[]byte) uint64 {
+	sum := k.mac(label, parts...)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+func (k *key) mac(label string, parts ...[]byte) (sum [sha256.Size]byte) {
+	mac := k.hashers.Get().(hash.Hash)
+	defer k.hashers.Put(mac)
+	mac.Reset()
 	mac.Write([]byte(label))
 	for _, part := range parts {
 		mac.Write(part)
 	}
-	return mac.Sum(nil)
+	mac.Sum(sum[:0])
+	return sum
 }
 
-func (r *Ring) key(p period.Period) ([]byte, error) {
+func (r *Ring) key(p period.Period) (*key, error) {
 	r.mu.RLock()
-	key := r.keys[p]
+	k := r.keys[p]
 	r.mu.RUnlock()
-	if key != nil {
-		return key, nil
+	if k != nil {
+		return k, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := r.keys[p]; key != nil {
-		return key, nil
+	if k := r.keys[p]; k != nil {
+		return k, nil
 	}
-	key, err := r.load(p)
+	secret, err := r.load(p)
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err = r.create(p)
+		secret, err = r.create(p)
 	}
-	if err == nil {
-		r.keys[p] = key
+	if err != nil {
+		return nil, err
 	}
-	return key, err
+	r.keys[p] = newKey(secret)
+	return r.keys[p], nil
 }
 
 func (r *Ring) path(p period.Period) string { return filepath.Join(r.dir, p.String()+extension) }
