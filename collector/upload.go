@@ -48,16 +48,16 @@ func (s *Server) take(ctx context.Context, u *upload) (*sink.Commit, error) {
 	for _, f := range u.report.Findings {
 		s.metrics.corrected.WithLabelValues(f.Field, string(f.Action)).Inc()
 	}
-	commit, err := s.sink.Append(rows)
+	commit, err := s.sink.Append(&rows)
 	if err != nil {
 		s.metrics.shed.Add(events) // it was not accepted, so the sink does not book it
 	}
 	return commit, err
 }
 
-func (s *Server) scrub(u *upload, from scrub.Prefix) (*scrub.Rows, error) {
+func (s *Server) scrub(u *upload, from scrub.Prefix) (scrub.Rows, error) {
 	if u.err != nil {
-		return nil, scrub.Malformed
+		return scrub.Rows{}, scrub.Malformed
 	}
 	return s.rules.Batch(u.batch, from, &u.report)
 }

@@ -291,12 +291,13 @@ func AppendCounters(b []byte, m *telemetryv1.UsageCounters) []byte {
 // sliceDecoder is a message with room for its numbers that have presence.
 type sliceDecoder struct {
 	m       telemetryv1.Slice
+	last    *lastTexts
 	numbers [4]uint32
 }
 
 // decode adds an encoded message to d.m, texts as the lists have them.
 func (d *sliceDecoder) decode(b []byte) error {
-	m := &d.m
+	m, last := &d.m, d.last
 	s := state()
 	var err error
 	for len(b) > 0 {
@@ -308,7 +309,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 		switch tag {
 		case 1<<3 | 2: // machine
 			if v, b, err = octets(b); err == nil {
-				m.Machine, err = text(s.listMachine, "custom", v)
+				m.Machine, err = last.text(0, s.listMachine, "custom", v)
 			}
 		case 2<<3 | 0: // machine_settings_changed
 			n, b, err = varint(b)
@@ -318,7 +319,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 			m.ExtruderCount = uint32(n)
 		case 4<<3 | 2: // extruders
 			if v, b, err = octets(b); err == nil {
-				m.Extruders, err = item(m.Extruders, 8, v, decodeExtruder)
+				m.Extruders, err = item(m.Extruders, 8, last, v, decodeExtruder)
 			}
 		case 5<<3 | 0: // layer_height_um
 			n, b, err = varint(b)
@@ -361,11 +362,11 @@ func (d *sliceDecoder) decode(b []byte) error {
 			m.SpeedMmPerS = uint32(n)
 		case 18<<3 | 2: // intent
 			if v, b, err = octets(b); err == nil {
-				m.Intent, err = text(s.listIntent, "custom", v)
+				m.Intent, err = last.text(1, s.listIntent, "custom", v)
 			}
 		case 19<<3 | 2: // quality
 			if v, b, err = octets(b); err == nil {
-				m.Quality, err = text(s.listQuality, "custom", v)
+				m.Quality, err = last.text(2, s.listQuality, "custom", v)
 			}
 		case 20<<3 | 0: // mode
 			n, b, err = varint(b)
@@ -381,7 +382,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 			d.numbers[3], m.ChangedSettingsCount = uint32(n), &d.numbers[3]
 		case 23<<3 | 2: // application
 			if v, b, err = octets(b); err == nil {
-				m.Application, err = text(s.listApplication, "other", v)
+				m.Application, err = last.text(3, s.listApplication, "other", v)
 			}
 		case 24<<3 | 0: // version_major
 			n, b, err = varint(b)
@@ -394,7 +395,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 			m.OperatingSystem = telemetryv1.OperatingSystem(n)
 		case 27<<3 | 2: // language
 			if v, b, err = octets(b); err == nil {
-				m.Language, err = text(s.listLanguage, "other", v)
+				m.Language, err = last.text(4, s.listLanguage, "other", v)
 			}
 		case 28<<3 | 0: // output
 			n, b, err = varint(b)
@@ -419,7 +420,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 }
 
 // decodeExtruder adds an encoded message to m, texts as the lists have them.
-func decodeExtruder(m *telemetryv1.Extruder, b []byte) error {
+func decodeExtruder(m *telemetryv1.Extruder, last *lastTexts, b []byte) error {
 	s := state()
 	var err error
 	for len(b) > 0 {
@@ -431,11 +432,11 @@ func decodeExtruder(m *telemetryv1.Extruder, b []byte) error {
 		switch tag {
 		case 1<<3 | 2: // material_type
 			if v, b, err = octets(b); err == nil {
-				m.MaterialType, err = text(s.listMaterialType, "other", v)
+				m.MaterialType, err = last.text(5, s.listMaterialType, "other", v)
 			}
 		case 2<<3 | 2: // material_brand
 			if v, b, err = octets(b); err == nil {
-				m.MaterialBrand, err = text(s.listMaterialBrand, "custom", v)
+				m.MaterialBrand, err = last.text(6, s.listMaterialBrand, "custom", v)
 			}
 		case 3<<3 | 0: // used_mg
 			n, b, err = varint(b)
@@ -457,7 +458,7 @@ func decodeExtruder(m *telemetryv1.Extruder, b []byte) error {
 }
 
 // decodeCounters adds an encoded message to m, texts as the lists have them.
-func decodeCounters(m *telemetryv1.UsageCounters, b []byte) error {
+func decodeCounters(m *telemetryv1.UsageCounters, last *lastTexts, b []byte) error {
 	var err error
 	for len(b) > 0 {
 		var tag, n uint64
@@ -486,3 +487,6 @@ func decodeCounters(m *telemetryv1.UsageCounters, b []byte) error {
 	}
 	return nil
 }
+
+// textFields is how many fields hold one listed text.
+const textFields = 7

@@ -24,6 +24,22 @@ type Decoder struct {
 	slices   []*sliceDecoder
 	items    []*telemetryv1.Slice // of slices
 	count    int
+	last     lastTexts
+}
+
+// lastTexts are the last listed text of each field: one installation's slices are
+// much alike, and comparing costs less than looking up.
+type lastTexts [textFields]string
+
+func (l *lastTexts) text(field int, list *catalog.List, otherwise string, v []byte) (string, error) {
+	if len(v) > 0 && string(v) == l[field] {
+		return l[field], nil
+	}
+	t, err := text(list, otherwise, v)
+	if err == nil && t != unlisted {
+		l[field] = t
+	}
+	return t, err
 }
 
 // unlisted stands for every text that is on no list.
@@ -117,7 +133,7 @@ func (d *Decoder) addBatch(b []byte) error {
 					d.counters.Reset()
 					d.batch.Counters = &d.counters
 				}
-				err = decodeCounters(d.batch.Counters, v)
+				err = decodeCounters(d.batch.Counters, &d.last, v)
 			}
 		default:
 			b, err = skip(tag, rest)
@@ -133,7 +149,7 @@ func (d *Decoder) addBatch(b []byte) error {
 func (d *Decoder) addSlice(b []byte) error {
 	at := min(d.count, MaxSlices)
 	if at == len(d.slices) {
-		d.slices = append(d.slices, new(sliceDecoder))
+		d.slices = append(d.slices, &sliceDecoder{last: &d.last})
 	}
 	d.count++
 	s := d.slices[at]
@@ -151,7 +167,7 @@ func (d *Decoder) addSlice(b []byte) error {
 func item[M any, P interface {
 	*M
 	Reset()
-}](list []P, limit int, b []byte, decode func(P, []byte) error) ([]P, error) {
+}](list []P, limit int, last *lastTexts, b []byte, decode func(P, *lastTexts, []byte) error) ([]P, error) {
 	if len(list) > limit {
 		list = list[:limit]
 	}
@@ -161,7 +177,7 @@ func item[M any, P interface {
 	} else {
 		list = append(list, new(M))
 	}
-	return list, decode(list[len(list)-1], b)
+	return list, decode(list[len(list)-1], last, b)
 }
 
 // text returns an encoded text as its list has it.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime/debug"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -28,6 +29,7 @@ const (
 
 // serve serves until ctx ends.
 func serve(ctx context.Context) error {
+	debug.SetGCPercent(400) // as the collector does
 	listener, err := net.Listen("tcp", os.Getenv(envListen))
 	if err != nil {
 		return err

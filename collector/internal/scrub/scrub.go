@@ -78,21 +78,21 @@ func (r *Rows) Counters() *telemetryv1.UsageCounters { return r.counters }
 func (r *Rows) Origin() netip.Prefix { return r.origin }
 
 // LogValue implements slog.LogValuer: rows are not for logs.
-func (r *Rows) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+func (Rows) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Batch scrubs a batch in place and returns its rows. The batch must not be used
 // afterwards. The error is a Reason where the batch will never be taken; any
 // other error is the hasher's, and passes.
-func (s Rules) Batch(b *telemetryv1.Batch, from Prefix, report *rules.Report) (*Rows, error) {
+func (s Rules) Batch(b *telemetryv1.Batch, from Prefix, report *rules.Report) (Rows, error) {
 	if reason := s.check(b); reason != "" {
-		return nil, reason
+		return Rows{}, reason
 	}
 	p := period.Period(b.Period)
 	unit, batch, err := s.Hasher.Hashes(p, b.UnitToken, b.BatchId)
 	if err != nil {
-		return nil, err
+		return Rows{}, err
 	}
-	rows := &Rows{period: p, unit: unit, batch: batch, slices: b.Slices}
+	rows := Rows{period: p, unit: unit, batch: batch, slices: b.Slices}
 	for i, slice := range b.Slices {
 		if slice == nil {
 			slice = &telemetryv1.Slice{}

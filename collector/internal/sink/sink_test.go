@@ -74,7 +74,7 @@ func (b *bench) rows(t testing.TB, n int) *scrub.Rows {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rows
+	return &rows
 }
 
 func octets() []byte {

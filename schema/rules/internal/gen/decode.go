@@ -16,7 +16,7 @@ func (g *generator) decoder(function, receiver string, m proto.Message) {
 	md := m.ProtoReflect().Descriptor()
 	w := &g.functions
 	if receiver == "" {
-		fmt.Fprintf(w, "\n// %s adds an encoded message to m, texts as the lists have them.\nfunc %[1]s(m *telemetryv1.%s, b []byte) error {\n", function, md.Name())
+		fmt.Fprintf(w, "\n// %s adds an encoded message to m, texts as the lists have them.\nfunc %[1]s(m *telemetryv1.%s, last *lastTexts, b []byte) error {\n", function, md.Name())
 	} else {
 		optional := 0
 		for i := range md.Fields().Len() {
@@ -28,12 +28,13 @@ func (g *generator) decoder(function, receiver string, m proto.Message) {
 // %s is a message with room for its numbers that have presence.
 type %[1]s struct {
 	m telemetryv1.%s
+	last *lastTexts
 	numbers [%d]uint32
 }
 
 // %s adds an encoded message to d.m, texts as the lists have them.
 func (d *%[1]s) %[4]s(b []byte) error {
-	m := &d.m
+	m, last := &d.m, d.last
 `, receiver, md.Name(), optional, function)
 	}
 	octets := ""
@@ -73,10 +74,11 @@ func (g *generator) decode(fd protoreflect.FieldDescriptor, room int) {
 		if fd.IsList() {
 			octets("var t string\nt, err = text(%s, %q, v)\nm.%s = append(m.%[3]s, t)", g.list(allow.List), allow.Otherwise, name)
 		} else {
-			octets("m.%s, err = text(%s, %q, v)", name, g.list(allow.List), allow.Otherwise)
+			octets("m.%s, err = last.text(%d, %s, %q, v)", name, g.texts, g.list(allow.List), allow.Otherwise)
+			g.texts++
 		}
 	case kind == protoreflect.MessageKind && fd.IsList():
-		octets("m.%s, err = item(m.%[1]s, %d, v, decode%s)", name, option.Rule(fd).GetNested().MaxItems, fd.Message().Name())
+		octets("m.%s, err = item(m.%[1]s, %d, last, v, decode%s)", name, option.Rule(fd).GetNested().MaxItems, fd.Message().Name())
 	case fd.HasOptionalKeyword():
 		number("d.numbers[%d], m.%s = uint32(n), &d.numbers[%[1]d]", room, name)
 	case kind == protoreflect.Uint32Kind:

@@ -47,6 +47,7 @@ type generator struct {
 	state     bytes.Buffer // fields of the type ruleState
 	init      bytes.Buffer // their values
 	functions bytes.Buffer
+	texts     int  // fields that hold one listed text
 	usesState bool // the function being written looks something up
 }
 
@@ -75,6 +76,7 @@ var state = sync.OnceValue(func() *ruleState {
 %s}
 })
 %s`, g.state.Bytes(), g.init.Bytes(), g.functions.Bytes())
+	fmt.Fprintf(&b, "\n// textFields is how many fields hold one listed text.\nconst textFields = %d\n", g.texts)
 	return b.Bytes()
 }
 
