@@ -61,9 +61,12 @@ var uploadInfo = grpc.UnaryServerInfo{FullMethod: collectorgrpc.Collector_Upload
 
 // handleUpload is what protoc-gen-go-grpc generates, with our request.
 func handleUpload(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	s := server.(*Server)
+	s.calls.Add(1)
+	defer s.calls.Add(-1)
 	u := uploads.Get().(*upload)
 	if err := decode(u); err != nil {
 		return nil, err
 	}
-	return intercept(ctx, u, &uploadInfo, server.(*Server).upload)
+	return intercept(ctx, u, &uploadInfo, s.upload)
 }

@@ -377,3 +377,34 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// When as many uploads are under way as may be, one more is sent away before its
+// body is read, and told when to come back.
+func TestTurnedAwayUnread(t *testing.T) {
+	r := start(t, func(cfg *collector.Config) { cfg.MaxCalls, cfg.FlushAge = 1, 2*time.Second })
+	client := r.client(t)
+	if _, err := client.Upload(t.Context(), request(1)); err != nil { // the next one waits for its block
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := client.Upload(context.Background(), request(1))
+		waiting <- err
+	}()
+	for r.metric(t, "slicemetry_rows_pending") != "1" {
+		time.Sleep(time.Millisecond)
+	}
+	_, err := client.Upload(t.Context(), request(1))
+	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
+		t.Errorf("got %v, want ResourceExhausted with a time to come back", err)
+	}
+	if err := <-waiting; err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+	if n := r.metric(t, "slicemetry_calls_turned_away_total"); n != "1" {
+		t.Errorf("%s calls turned away, want 1", n)
+	}
+	if _, err := client.Upload(t.Context(), request(1)); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}

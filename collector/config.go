@@ -37,6 +37,7 @@ type Config struct {
 	LimitRate  float64 // batches a second for each network (/24, /48); 0: no limit
 	LimitBurst float64
 	MaxStreams uint32 // calls at once on a connection; desktops need one
+	MaxCalls   int    // uploads under way at once, on all connections
 
 	Logger *slog.Logger
 	Now    func() time.Time // nil: time.Now
@@ -66,7 +67,9 @@ func DefaultConfig() Config {
 		// A desktop sends one batch a day; a school behind one address sends hundreds.
 		LimitRate: 20, LimitBurst: 2000,
 		MaxStreams: 16,
-		Logger:     slog.New(slog.DiscardHandler),
+		// One waits for its commit with some 40 KiB, garbage included.
+		MaxCalls: 4096,
+		Logger:   slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -93,6 +96,7 @@ func (c *Config) Validate() error {
 	check(c.RetryAfter > 0, "retry-after: must be more than 0")
 	check(c.LimitRate >= 0 && (c.LimitRate == 0 || c.LimitBurst >= 1), "limit-rate: must be 0 or more, and limit-burst at least 1")
 	check(c.MaxStreams > 0, "max-streams: must be at least 1")
+	check(c.MaxCalls > 0, "max-calls: must be at least 1")
 	return errors.Join(problems...)
 }
 

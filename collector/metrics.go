@@ -16,19 +16,20 @@ import (
 //
 //	received = stored + rejected + shed + failed
 type metrics struct {
-	registry  *prometheus.Registry
-	received  prometheus.Counter
-	stored    prometheus.Counter
-	rejected  *prometheus.CounterVec // by reason
-	shed      prometheus.Counter
-	failed    prometheus.Counter
-	corrected *prometheus.CounterVec // by field and action
-	erasures  *prometheus.CounterVec // by outcome
-	panics    prometheus.Counter
-	inserts   *prometheus.CounterVec // by outcome
-	attempts  prometheus.Counter
-	rows      prometheus.Histogram
-	seconds   prometheus.Histogram
+	registry   *prometheus.Registry
+	received   prometheus.Counter
+	stored     prometheus.Counter
+	rejected   *prometheus.CounterVec // by reason
+	shed       prometheus.Counter
+	failed     prometheus.Counter
+	corrected  *prometheus.CounterVec // by field and action
+	erasures   *prometheus.CounterVec // by outcome
+	panics     prometheus.Counter
+	turnedAway prometheus.Counter     // calls, before their events were counted
+	inserts    *prometheus.CounterVec // by outcome
+	attempts   prometheus.Counter
+	rows       prometheus.Histogram
+	seconds    prometheus.Histogram
 }
 
 func newMetrics(pending func() int) *metrics {
@@ -39,17 +40,18 @@ func newMetrics(pending func() int) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "slicemetry", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:  prometheus.NewRegistry(),
-		received:  counter("events_received_total", "Events in batches that arrived."),
-		stored:    counter("events_stored_total", "Events that were committed."),
-		rejected:  vec("events_rejected_total", "Events in batches that will never be taken.", "reason"),
-		shed:      counter("events_shed_total", "Events that were sent away for now, before they were accepted."),
-		failed:    counter("events_failed_total", "Events that could not be stored though nothing is wrong with them; clients keep them."),
-		corrected: vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
-		erasures:  vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
-		panics:    counter("panics_total", "Calls that ended in a panic."),
-		inserts:   vec("inserts_total", "Blocks by how they ended.", "outcome"),
-		attempts:  counter("insert_attempts_total", "Attempts at inserting a block."),
+		registry:   prometheus.NewRegistry(),
+		received:   counter("events_received_total", "Events in batches that arrived."),
+		stored:     counter("events_stored_total", "Events that were committed."),
+		rejected:   vec("events_rejected_total", "Events in batches that will never be taken.", "reason"),
+		shed:       counter("events_shed_total", "Events that were sent away for now, before they were accepted."),
+		failed:     counter("events_failed_total", "Events that could not be stored though nothing is wrong with them; clients keep them."),
+		corrected:  vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
+		erasures:   vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
+		panics:     counter("panics_total", "Calls that ended in a panic."),
+		turnedAway: counter("calls_turned_away_total", "Calls that were sent away unread, because too many were under way."),
+		inserts:    vec("inserts_total", "Blocks by how they ended.", "outcome"),
+		attempts:   counter("insert_attempts_total", "Attempts at inserting a block."),
 		rows: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "slicemetry", Name: "insert_events",
 			Help: "Events in a block.", Buckets: prometheus.ExponentialBuckets(1, 4, 10)}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "slicemetry", Name: "insert_seconds",
@@ -57,7 +59,7 @@ func newMetrics(pending func() int) *metrics {
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "rows_pending",
 		Help: "Rows that wait or are being inserted."}, func() float64 { return float64(pending()) })
-	m.registry.MustRegister(m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.inserts,
+	m.registry.MustRegister(m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.turnedAway, m.inserts,
 		m.attempts, m.rows, m.seconds, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.makeSeries()

@@ -9,7 +9,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
+	"github.com/slicemetry/slicemetry/collector/internal/sink"
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
 )
@@ -43,12 +45,23 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
 		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
+		grpc.InTapHandle(s.admit),
 		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),
 	}
 	if !s.cfg.Plaintext {
 		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.cfg.TLS))))
 	}
 	return options
+}
+
+// admit sends a call away before its body is read, when as many are under way as
+// memory is there for: under overload a call that is not taken must cost little.
+func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	if s.calls.Load() >= int64(s.cfg.MaxCalls) {
+		s.metrics.turnedAway.Inc()
+		return nil, statusOf(sink.ErrOverloaded, s.cfg.RetryAfter)
+	}
+	return ctx, nil
 }
 
 // recoverPanic keeps a defect in one call from ending all others. What it says

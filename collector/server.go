@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -32,6 +33,7 @@ type Server struct {
 	grpc    *grpc.Server
 	public  net.Listener
 	admin   *admin
+	calls   atomic.Int64 // uploads under way
 }
 
 const (

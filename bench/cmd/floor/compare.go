@@ -90,7 +90,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	s, err := stack.Start(ctx, stack.Config{Dir: filepath.Join(dir, "stack"), Collector: o.collector, Plaintext: !o.tls,
-		Flags: []string{"-max-streams", "10000", "-limit-rate", "10000000", "-limit-burst", "10000000", "-max-pending", "500000"}})
+		Flags: []string{"-max-streams", "10000", "-limit-rate", "10000000", "-limit-burst", "10000000", "-max-calls", "10000", "-max-pending", "500000"}})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/bench/load"
 	"github.com/slicemetry/slicemetry/bench/stack"
+	"github.com/slicemetry/slicemetry/collector"
 )
 
 // options is the command line.
@@ -23,6 +24,7 @@ type options struct {
 	collector string
 	plaintext bool
 	profile   string
+	maxCalls  int
 	json      bool
 }
 
@@ -62,6 +64,7 @@ func parse(args []string) (*options, error) {
 	fs.Float64Var(&o.Rate, "rate", 0, "events a second, due whatever happens; 0: as fast as they are acknowledged")
 	fs.BoolVar(&o.Compress, "zstd", false, "compress, as the client library does")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet")
+	fs.IntVar(&o.maxCalls, "max-calls", collector.DefaultConfig().MaxCalls, "uploads under way that a collector of its own takes; more are sent away")
 	fs.StringVar(&o.profile, "profile", "", "file for five seconds of the collector's CPU profile (needs -admin, or a collector of its own)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("LOADGEN")); err != nil {

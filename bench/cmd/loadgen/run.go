@@ -39,7 +39,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		}
 		defer os.RemoveAll(dir)
 		own, err = stack.Start(ctx, stack.Config{Dir: dir, Collector: o.collector, Plaintext: o.plaintext,
-			Flags: []string{"-max-streams", strconv.Itoa(o.InFlight), "-limit-rate", "0"}})
+			Flags: []string{"-max-streams", strconv.Itoa(o.InFlight), "-max-calls", strconv.Itoa(o.maxCalls), "-limit-rate", "0"}})
 		if err != nil {
 			return err
 		}

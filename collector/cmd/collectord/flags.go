@@ -52,6 +52,7 @@ func parse(args []string) (collector.Config, error) {
 	var dsn, certificate, key string
 	var policy string
 	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
+	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "uploads under way at once, about 40 KiB each; more are sent away unread")
 	fs.String("config", "", "file to read flags from")
 	fs.StringVar(&cfg.Listen, "listen", cfg.Listen, "public address")
 	fs.StringVar(&cfg.Admin, "admin", cfg.Admin, "address of health, metrics and profiles; loopback only")
