@@ -39,6 +39,12 @@ type Config struct {
 	MaxStreams uint32 // calls at once on a connection; desktops need one
 	MaxCalls   int    // uploads under way at once, on all connections
 
+	MaxConnections        int // at once; 0: 50,000, or as many as the process may open files for
+	MaxNetworkConnections int // of them, from one /24 or /48; 0: 1,000
+	// Proxies are the networks whose connections begin with a PROXY header, version
+	// 2. Nobody else's word about an address counts.
+	Proxies []netip.Prefix
+
 	Logger *slog.Logger
 	Now    func() time.Time // nil: time.Now
 }
@@ -97,6 +103,8 @@ func (c *Config) Validate() error {
 	check(c.LimitRate >= 0 && (c.LimitRate == 0 || c.LimitBurst >= 1), "limit-rate: must be 0 or more, and limit-burst at least 1")
 	check(c.MaxStreams > 0, "max-streams: must be at least 1")
 	check(c.MaxCalls > 0, "max-calls: must be at least 1")
+	check(c.MaxConnections >= 0, "max-connections: must be 0 or more")
+	check(c.MaxNetworkConnections >= 0, "max-network-connections: must be 0 or more")
 	return errors.Join(problems...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
 	"github.com/slicemetry/slicemetry/schema/rules"
@@ -16,23 +17,24 @@ import (
 //
 //	received = stored + rejected + shed + failed
 type metrics struct {
-	registry   *prometheus.Registry
-	received   prometheus.Counter
-	stored     prometheus.Counter
-	rejected   *prometheus.CounterVec // by reason
-	shed       prometheus.Counter
-	failed     prometheus.Counter
-	corrected  *prometheus.CounterVec // by field and action
-	erasures   *prometheus.CounterVec // by outcome
-	panics     prometheus.Counter
-	turnedAway prometheus.Counter     // calls, before their events were counted
-	inserts    *prometheus.CounterVec // by outcome
-	attempts   prometheus.Counter
-	rows       prometheus.Histogram
-	seconds    prometheus.Histogram
+	registry          *prometheus.Registry
+	received          prometheus.Counter
+	stored            prometheus.Counter
+	rejected          *prometheus.CounterVec // by reason
+	shed              prometheus.Counter
+	failed            prometheus.Counter
+	corrected         *prometheus.CounterVec // by field and action
+	erasures          *prometheus.CounterVec // by outcome
+	panics            prometheus.Counter
+	turnedAway        prometheus.Counter     // calls, before their events were counted
+	connectionsClosed *prometheus.CounterVec // by reason
+	inserts           *prometheus.CounterVec // by outcome
+	attempts          prometheus.Counter
+	rows              prometheus.Histogram
+	seconds           prometheus.Histogram
 }
 
-func newMetrics(pending func() int) *metrics {
+func newMetrics(pending, connections func() int) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "slicemetry", Name: name, Help: help})
 	}
@@ -40,18 +42,19 @@ func newMetrics(pending func() int) *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "slicemetry", Name: name, Help: help}, labels)
 	}
 	m := &metrics{
-		registry:   prometheus.NewRegistry(),
-		received:   counter("events_received_total", "Events in batches that arrived."),
-		stored:     counter("events_stored_total", "Events that were committed."),
-		rejected:   vec("events_rejected_total", "Events in batches that will never be taken.", "reason"),
-		shed:       counter("events_shed_total", "Events that were sent away for now, before they were accepted."),
-		failed:     counter("events_failed_total", "Events that could not be stored though nothing is wrong with them; clients keep them."),
-		corrected:  vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
-		erasures:   vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
-		panics:     counter("panics_total", "Calls that ended in a panic."),
-		turnedAway: counter("calls_turned_away_total", "Calls that were sent away unread, because too many were under way."),
-		inserts:    vec("inserts_total", "Blocks by how they ended.", "outcome"),
-		attempts:   counter("insert_attempts_total", "Attempts at inserting a block."),
+		registry:          prometheus.NewRegistry(),
+		received:          counter("events_received_total", "Events in batches that arrived."),
+		stored:            counter("events_stored_total", "Events that were committed."),
+		rejected:          vec("events_rejected_total", "Events in batches that will never be taken.", "reason"),
+		shed:              counter("events_shed_total", "Events that were sent away for now, before they were accepted."),
+		failed:            counter("events_failed_total", "Events that could not be stored though nothing is wrong with them; clients keep them."),
+		corrected:         vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
+		erasures:          vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
+		panics:            counter("panics_total", "Calls that ended in a panic."),
+		turnedAway:        counter("calls_turned_away_total", "Calls that were sent away unread, because too many were under way."),
+		connectionsClosed: vec("connections_closed_total", "Public connections that were refused, or closed because their peer did not get on.", "reason"),
+		inserts:           vec("inserts_total", "Blocks by how they ended.", "outcome"),
+		attempts:          counter("insert_attempts_total", "Attempts at inserting a block."),
 		rows: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "slicemetry", Name: "insert_events",
 			Help: "Events in a block.", Buckets: prometheus.ExponentialBuckets(1, 4, 10)}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "slicemetry", Name: "insert_seconds",
@@ -59,7 +62,9 @@ func newMetrics(pending func() int) *metrics {
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "rows_pending",
 		Help: "Rows that wait or are being inserted."}, func() float64 { return float64(pending()) })
-	m.registry.MustRegister(m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.turnedAway, m.inserts,
+	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "connections",
+		Help: "Public connections that are open."}, func() float64 { return float64(connections()) })
+	m.registry.MustRegister(open, m.connectionsClosed, m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.turnedAway, m.inserts,
 		m.attempts, m.rows, m.seconds, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.makeSeries()
@@ -75,6 +80,9 @@ func (m *metrics) makeSeries() {
 		for _, action := range []rules.Action{rules.Generalised, rules.Bucketed, rules.Clamped, rules.Dropped} {
 			m.corrected.WithLabelValues(f.Path, string(action))
 		}
+	}
+	for _, reason := range edge.Reasons {
+		m.connectionsClosed.WithLabelValues(string(reason))
 	}
 	for _, outcome := range eraseOutcomes {
 		m.erasures.WithLabelValues(outcome)
@@ -96,4 +104,9 @@ func (m *metrics) observe(o sink.Outcome) {
 	}
 	m.inserts.WithLabelValues("committed").Inc()
 	m.stored.Add(float64(o.Events))
+}
+
+// closedConnection books a connection that the listener refused or closed.
+func (m *metrics) closedConnection(reason edge.Reason) {
+	m.connectionsClosed.WithLabelValues(string(reason)).Inc()
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
+	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
@@ -27,8 +28,9 @@ const (
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 10 * time.Second
 	minPingInterval  = time.Minute
-	bufferBytes      = 4 << 10  // for each connection; default 32 KiB, and writes share theirs
-	streamWindow     = 64 << 10 // static, so that memory is bounded by connections
+	callTime         = 20 * time.Second // more than a client waits (15 s)
+	bufferBytes      = 4 << 10          // for each connection; default 32 KiB, and writes share theirs
+	streamWindow     = 64 << 10         // static, so that memory is bounded by connections
 	connectionWindow = 128 << 10
 )
 
@@ -54,14 +56,17 @@ func (s *Server) options() []grpc.ServerOption {
 	return options
 }
 
+var limitCall = edge.LimitCall(callTime)
+
 // admit sends a call away before its body is read, when as many are under way as
 // memory is there for: under overload a call that is not taken must cost little.
-func (s *Server) admit(ctx context.Context, _ *tap.Info) (context.Context, error) {
+// One that is taken ends by a time, whatever its client asked for.
+func (s *Server) admit(ctx context.Context, call *tap.Info) (context.Context, error) {
 	if s.calls.Load() >= int64(s.cfg.MaxCalls) {
 		s.metrics.turnedAway.Inc()
 		return nil, statusOf(sink.ErrOverloaded, s.cfg.RetryAfter)
 	}
-	return ctx, nil
+	return limitCall(ctx, call)
 }
 
 // recoverPanic keeps a defect in one call from ending all others. What it says

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	"github.com/slicemetry/slicemetry/collector/internal/limit"
 	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
@@ -31,7 +32,7 @@ type Server struct {
 	sink    *sink.Sink
 	metrics *metrics
 	grpc    *grpc.Server
-	public  net.Listener
+	public  *edge.Listener
 	admin   *admin
 	calls   atomic.Int64 // uploads under way
 }
@@ -63,10 +64,14 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, keys: keys, limiter: limit.New(cfg.LimitRate, cfg.LimitBurst, cfg.Now)}
 	s.rules = scrub.Rules{Hasher: keys, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
 	s.rules.Covers = func(version uint32, p period.Period) bool { return s.cfg.Policy.covers(version, p, s.cfg.Now()) }
-	s.metrics = newMetrics(func() int { return s.sink.Pending() })
-	if s.public, err = net.Listen("tcp", cfg.Listen); err != nil {
+	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() })
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
 		return nil, fmt.Errorf("collector: listen: %w", err)
 	}
+	s.public = edge.Listen(listener, edge.Config{
+		MaxConns: cfg.MaxConnections, MaxNetwork: cfg.MaxNetworkConnections, Proxies: cfg.Proxies, Observe: s.metrics.closedConnection,
+	})
 	if s.admin, err = newAdmin(cfg, s.metrics); err != nil {
 		return nil, errors.Join(fmt.Errorf("collector: admin: %w", err), s.public.Close())
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/peterbourgon/ff/v3"
@@ -50,9 +52,12 @@ func parse(args []string) (collector.Config, error) {
 		fs.PrintDefaults()
 	}
 	var dsn, certificate, key string
-	var policy string
+	var policy, proxies string
 	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
 	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "uploads under way at once, about 40 KiB each; more are sent away unread")
+	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 20 KiB each (0: 50000, or what open files allow)")
+	fs.IntVar(&cfg.MaxNetworkConnections, "max-network-connections", 0, "of them, from one /24 or /48 (0: 1000)")
+	fs.StringVar(&proxies, "proxies", "", "networks of proxies that send a PROXY header (version 2), with commas: 10.1.2.0/24,fd00::/64")
 	fs.String("config", "", "file to read flags from")
 	fs.StringVar(&cfg.Listen, "listen", cfg.Listen, "public address")
 	fs.StringVar(&cfg.Admin, "admin", cfg.Admin, "address of health, metrics and profiles; loopback only")
@@ -78,7 +83,7 @@ func parse(args []string) (collector.Config, error) {
 	if fs.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q is not a flag", fs.Arg(0)))
 	}
-	problems = append(problems, addDatabase(&cfg, dsn), addCertificate(&cfg, certificate, key), addPolicy(&cfg, policy))
+	problems = append(problems, addDatabase(&cfg, dsn), addCertificate(&cfg, certificate, key), addPolicy(&cfg, policy), addProxies(&cfg, proxies))
 	return cfg, errors.Join(append(problems, cfg.Validate())...)
 }
 
@@ -121,4 +126,19 @@ func addCertificate(cfg *collector.Config, certificate, key string) error {
 	}
 	cfg.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	return nil
+}
+
+func addProxies(cfg *collector.Config, list string) error {
+	var problems []error
+	for text := range strings.SplitSeq(list, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("proxies: %q is not a network such as 10.1.2.0/24", text))
+		}
+		cfg.Proxies = append(cfg.Proxies, network)
+	}
+	return errors.Join(problems...)
 }
