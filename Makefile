@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-floor bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -68,6 +68,12 @@ race: engine ## the concurrent packages under the race detector
 
 fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
 	.ci/fuzz $(FUZZTIME)
+
+bench-floor: engine build ## the collector beside the least that one can be, on the same events
+	bin/floor $(FLOORFLAGS)
+
+bench-load: engine build ## the collector under load: events/s, latency, CPU, memory (LOADFLAGS=...)
+	bin/loadgen $(LOADFLAGS)
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .

@@ -29,7 +29,8 @@ const (
 	pingTimeout      = 10 * time.Second
 	minPingInterval  = time.Minute
 	callTime         = 20 * time.Second // more than a client waits (15 s)
-	bufferBytes      = 4 << 10          // for each connection; default 32 KiB, and writes share theirs
+	writeBufferBytes = 4 << 10          // default 32 KiB; all connections share them
+	readBufferBytes  = 512              // default 32 KiB, for each connection; TLS has a buffer below it
 	streamWindow     = 64 << 10         // static, so that memory is bounded by connections
 	connectionWindow = 128 << 10
 )
@@ -45,7 +46,7 @@ func (s *Server) options() []grpc.ServerOption {
 			Time: pingAfter, Timeout: pingTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
-		grpc.ReadBufferSize(bufferBytes), grpc.WriteBufferSize(bufferBytes),
+		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.InTapHandle(s.admit),
 		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),

@@ -40,6 +40,7 @@ type Config struct {
 	Events        int     // in all
 	Rate          float64 // events a second; 0: as fast as they are acknowledged
 	Compress      bool
+	Churn         bool // a new connection for each call, as desktops do
 	Seed          uint64
 	Progress      func(acked int64) // called about once a second; nil for none
 }
@@ -71,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	}
 	g := &generator{cfg: cfg, requests: requests, refused: map[string]int64{}}
 	for range cfg.Connections {
-		conn, err := grpc.NewClient(cfg.Target, grpc.WithTransportCredentials(cfg.Credentials), grpc.WithNoProxy(), grpc.WithDisableRetry())
+		conn, err := g.dial()
 		if err != nil {
 			return Result{}, fmt.Errorf("load: %w", err)
 		}
@@ -79,6 +80,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		g.conns = append(g.conns, conn)
 	}
 	return g.run(ctx), ctx.Err()
+}
+
+func (g *generator) dial() (*grpc.ClientConn, error) {
+	return grpc.NewClient(g.cfg.Target, grpc.WithTransportCredentials(g.cfg.Credentials), grpc.WithNoProxy(), grpc.WithDisableRetry())
 }
 
 // generator is one run under way.
@@ -155,6 +160,14 @@ func (g *generator) attempt(ctx context.Context, conn *grpc.ClientConn, request 
 	options := []grpc.CallOption{grpc.ForceCodec(encoded{})}
 	if g.cfg.Compress {
 		options = append(options, grpc.UseCompressor(zstdcodec.Name))
+	}
+	if g.cfg.Churn {
+		own, err := g.dial()
+		if err != nil {
+			return false // the target's name was taken before
+		}
+		defer own.Close()
+		conn = own
 	}
 	err := conn.Invoke(ctx, collectorgrpc.Collector_Upload_FullMethodName, &request, nil, options...)
 	if code := status.Code(err); code != codes.OK {

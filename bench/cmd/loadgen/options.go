@@ -25,6 +25,7 @@ type options struct {
 	plaintext bool
 	profile   string
 	maxCalls  int
+	idle      int
 	json      bool
 }
 
@@ -62,6 +63,8 @@ func parse(args []string) (*options, error) {
 	fs.IntVar(&o.Batch, "batch", 10, "events a call, 1 to 200")
 	fs.IntVar(&o.Events, "events", 200_000, "events in all")
 	fs.Float64Var(&o.Rate, "rate", 0, "events a second, due whatever happens; 0: as fast as they are acknowledged")
+	fs.BoolVar(&o.Churn, "churn", false, "a new connection for each call, as desktops make")
+	fs.IntVar(&o.idle, "idle", 0, "open so many idle connections first, from many loopback networks, and say what each costs")
 	fs.BoolVar(&o.Compress, "zstd", false, "compress, as the client library does")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet")
 	fs.IntVar(&o.maxCalls, "max-calls", collector.DefaultConfig().MaxCalls, "uploads under way that a collector of its own takes; more are sent away")

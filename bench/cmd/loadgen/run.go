@@ -50,6 +50,13 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	o.Progress = func(acked int64) { fmt.Fprintf(os.Stderr, "\r%d of %d events acknowledged", acked, o.Events) }
+	if o.idle > 0 && own != nil {
+		hold, err := o.openIdle(own)
+		if err != nil {
+			return err
+		}
+		defer hold.Close()
+	}
 	profiled := make(chan error, 1)
 	go func() { profiled <- o.saveProfile(ctx) }()
 	result, err := load.Run(ctx, o.Config)
@@ -68,6 +75,21 @@ func (o *options) run(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %d and %d", errLost, r.Acked, *r.Stored)
 	}
 	return nil
+}
+
+// openIdle opens idle connections and prints what each takes of the collector's memory.
+func (o *options) openIdle(own *stack.Stack) (*load.Idle, error) {
+	before, err := stack.UsageOf(own.CollectorPid())
+	if err != nil {
+		return nil, err
+	}
+	hold, err := load.OpenIdle(o.Target, o.Credentials, o.idle)
+	if err != nil {
+		return nil, err
+	}
+	after, err := stack.UsageOf(own.CollectorPid())
+	fmt.Fprintf(os.Stderr, "idle connections   %d, %.1f KiB each\n", o.idle, float64(after.PeakRSS-before.PeakRSS)/float64(o.idle)/1024)
+	return hold, err
 }
 
 // saveProfile asks the collector for its profile while it works.
