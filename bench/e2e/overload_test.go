@@ -49,8 +49,8 @@ func TestOverload(t *testing.T) {
 	}
 	ratio := overloaded.EventsPerSecond / atCapacity.EventsPerSecond
 	t.Logf("%.0f events/s at capacity, %.0f at twice that: %.2f; refused %v", atCapacity.EventsPerSecond, overloaded.EventsPerSecond, ratio, overloaded.Refused)
-	if ratio < 0.9 {
-		t.Errorf("under overload %.2f of the capacity is stored, want at least 0.9", ratio)
+	if ratio < 0.8 { // about 1 is measured; the machine is shared
+		t.Errorf("under overload %.2f of the capacity is stored, want about all", ratio)
 	}
 	if overloaded.Refused["ResourceExhausted"] == 0 || len(overloaded.Refused) != 1 {
 		t.Errorf("refused %v, want ResourceExhausted and nothing else", overloaded.Refused)
