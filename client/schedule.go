@@ -47,7 +47,8 @@ func (c *Client) loadSchedule() schedule {
 	if s.Protocol != protocol {
 		return schedule{}
 	}
-	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval)); s.Next.After(latest) {
+	// A day more, for clocks that are set right by a little.
+	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval) + day); s.Next.After(latest) {
 		return schedule{} // the clock was wrong when it was written
 	}
 	return s
@@ -69,7 +70,9 @@ func (c *Client) next() time.Time {
 	s := c.loadSchedule()
 	if s.Next.IsZero() {
 		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
-		c.saveSchedule(s)
+		if decide(&c.cfg).State == Granted { // another process may have noted a refusal
+			c.saveSchedule(s)
+		}
 	}
 	return s.Next
 }
