@@ -54,6 +54,7 @@ func TestWithoutConsentNothingHappens(t *testing.T) {
 		{"fresh", t.TempDir(), func(*client.Config) {}, client.Unknown, "no decision yet"},
 		{"do not track", grantedBefore, func(c *client.Config) { c.Getenv = env("DO_NOT_TRACK", "1") }, client.Refused, "environment: DO_NOT_TRACK"},
 		{"switched off", grantedBefore, func(c *client.Config) { c.Getenv = env("SLICEMETRY", "off") }, client.Refused, "environment: SLICEMETRY"},
+		{"switched off in other words", grantedBefore, func(c *client.Config) { c.Getenv = env("SLICEMETRY", "0") }, client.Refused, "environment: SLICEMETRY"},
 		{"CI", grantedBefore, func(c *client.Config) { c.Getenv = env("CI", "true") }, client.Refused, "environment: CI"},
 		{"newer policy", grantedBefore, func(c *client.Config) { c.PolicyVersion = 2 }, client.Unknown, "policy version 2 has not been agreed to"},
 	}
