@@ -15,7 +15,7 @@ import (
 type schedule struct {
 	Next      time.Time `json:"next"`
 	NotBefore time.Time `json:"not_before,omitzero"` // a collector asked for it
-	Code      string    `json:"code,omitempty"`      // with this code
+	Code      string    `json:"code,omitempty"`      // why the last attempt failed
 	Failures  int       `json:"failures"`            // in a row
 	Protocol  int       `json:"protocol"`            // of the version that wrote it
 }
@@ -92,9 +92,9 @@ func (c *Client) afterFailure(s schedule, code string, asked time.Duration) sche
 	}
 	asked = min(asked, longestWait)
 	now := c.cfg.Now()
-	next := schedule{Next: now.Add(max(random(ceiling), asked)), Failures: s.Failures + 1}
+	next := schedule{Next: now.Add(max(random(ceiling), asked)), Code: code, Failures: s.Failures + 1}
 	if asked > 0 {
-		next.NotBefore, next.Code = now.Add(asked), code
+		next.NotBefore = now.Add(asked)
 	}
 	return next
 }

@@ -45,7 +45,7 @@ type RetryError struct {
 
 // Error implements error.
 func (e *RetryError) Error() string {
-	return fmt.Sprintf("client: the collector answers %s; everything is kept, next attempt in %s", e.Code, e.After.Round(time.Second))
+	return fmt.Sprintf("client: the collector cannot be reached or takes nothing now (%s); worth another attempt in %s", e.Code, e.After.Round(time.Second))
 }
 
 // Flush writes what is queued to the spool and sends the spool now, whatever the
