@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -52,12 +50,13 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 	defer lease.Release()
 	var receipts []Receipt
 	var problems []error
-	tokens := map[period.Period][]byte{} // another process may refuse meanwhile, which removes them
-	for _, week := range c.spool.HeldTokens() {
-		tokens[week] = c.spool.HeldToken(week)
+	weeks := c.spool.HeldTokens()
+	tokens := make([][]byte, len(weeks)) // another process may refuse meanwhile, which removes them
+	for i, week := range weeks {
+		tokens[i] = c.spool.HeldToken(week)
 	}
-	for _, week := range slices.Sorted(maps.Keys(tokens)) {
-		receipt, err := c.eraseWeek(ctx, week, tokens[week])
+	for i, week := range weeks {
+		receipt, err := c.eraseWeek(ctx, week, tokens[i])
 		if err == nil {
 			receipts = append(receipts, receipt)
 			err = lease.Forget(week)

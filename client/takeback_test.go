@@ -201,3 +201,24 @@ func await(t *testing.T, what string, f func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// A refusal does not wait for an erasure that the collector does not answer.
+func TestRefusalEndsAnErasure(t *testing.T) {
+	r := clienttest.Start(t)
+	c, _ := weeks(t, r, 3, 1, true)
+	r.Script(clienttest.Answer{Hang: true}, clienttest.Answer{Hang: true}, clienttest.Answer{Hang: true})
+	before := r.Accepted()
+	erased := make(chan error)
+	go func() {
+		_, err := c.Erase(t.Context())
+		erased <- err
+	}()
+	await(t, "the erasure is under way", func() bool { return r.Accepted() > before })
+	begun := time.Now()
+	if err := c.Refuse(); err != nil || time.Since(begun) > 5*time.Second { // one answer is waited for 15 s
+		t.Errorf("Refuse() = %v after %s", err, time.Since(begun))
+	}
+	if err := <-erased; err == nil {
+		t.Error("the erasure ended well")
+	}
+}
