@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -20,7 +20,7 @@ demo: engine build ## a simulated fleet, end to end: events, crashes, published 
 up: engine build ## leave the same stack running: ClickHouse, collector, published page
 	bin/demo up -dir demo
 
-test: engine tools check-generated check-format vet lint unit race fuzz ## everything that must pass
+test: engine tools check-generated check-format vet lint unit size race fuzz ## everything that must pass
 	@echo "make test: all passed"
 
 engine: $(ENGINE) ## install the embedded ClickHouse
@@ -68,6 +68,9 @@ race: engine ## the concurrent packages under the race detector
 
 fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
 	.ci/fuzz $(FUZZTIME)
+
+size: ## what the client adds to a host: octets of each dependency, and on the wire
+	go test ./bench/host -v -count=1 -run 'Size'
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .
