@@ -119,6 +119,7 @@ func TestPreviewAndSentAreTheOctetsOfTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		earlier := len(w.messages(t)) // by the client itself, where the clock jumped past its time
 		if err := c.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -127,10 +128,10 @@ func TestPreviewAndSentAreTheOctetsOfTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		arrived := w.messages(t)
-		if len(arrived) != len(preview) || len(arrived) != len(sent) {
-			t.Fatalf("run %d: %d previewed, %d arrived, %d kept as sent", run, len(preview), len(arrived), len(sent))
+		if len(arrived) != earlier+len(preview) || len(arrived) != len(sent) {
+			t.Fatalf("run %d: %d and %d previewed, %d arrived, %d kept as sent", run, earlier, len(preview), len(arrived), len(sent))
 		}
-		for _, message := range arrived {
+		for _, message := range arrived[earlier:] {
 			shown, kept := false, false
 			for i := range preview {
 				shown = shown || bytes.Equal(preview[i].Octets, message)
