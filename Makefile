@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-floor bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz bench-floor bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -20,7 +20,7 @@ demo: engine build ## a simulated fleet, end to end: events, crashes, published 
 up: engine build ## leave the same stack running: ClickHouse, collector, published page
 	bin/demo up -dir demo
 
-test: engine tools check-generated check-format vet lint unit race fuzz ## everything that must pass
+test: engine tools check-generated check-format vet lint unit size race fuzz ## everything that must pass
 	@echo "make test: all passed"
 
 engine: $(ENGINE) ## install the embedded ClickHouse
@@ -74,6 +74,9 @@ bench-floor: engine build ## the collector beside the least that one can be, on 
 
 bench-load: engine build ## the collector under load: events/s, latency, CPU, memory (LOADFLAGS=...)
 	bin/loadgen $(LOADFLAGS)
+
+size: ## what the client adds to a host: octets of each dependency, and on the wire
+	go test ./bench/host -v -count=1 -run 'Size'
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -45,12 +46,17 @@ func Open(cfg Config) (*Client, error) {
 	alive, end := context.WithCancel(context.Background())
 	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
 	c.queue.init()
-	if err := c.finishRefusal(); err != nil {
-		cfg.Logger.Warn("what a refusal left is not removed", "error", err)
+	if err := errors.Join(c.finishRefusal(), c.finishTakingBack()); err != nil {
+		cfg.Logger.Warn("what the user took back is not removed", "error", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.apply()
+	if !c.on.Load() {
+		// A recording client forgets by itself. One whose user was asked again, or
+		// that the environment keeps from recording, forgets on time as well.
+		c.spool.Expire()
+	}
 	return c, nil
 }
 
@@ -112,6 +118,7 @@ func (c *Client) Close() error {
 		c.cancel()
 		c.running.Wait()
 		c.cancel, c.drain = nil, nil
+		c.on.Store(false) // a goroutine may have looked at the decision meanwhile
 	}
 	if err := c.spool.Close(); err != nil {
 		return fmt.Errorf("client: close: %w", err)

@@ -74,10 +74,7 @@ func (c *Config) complete() error {
 	if c.SystemFile == "" {
 		c.SystemFile = DefaultSystemFile()
 	}
-	problems := []error{c.Pins.validate()}
-	if _, err := c.proxyFor(c.Endpoint); err != nil {
-		problems = append(problems, err)
-	}
+	problems := []error{c.Pins.validate(), c.validateProxy()}
 	if c.Dir == "" {
 		dir, err := os.UserConfigDir()
 		problems = append(problems, err)

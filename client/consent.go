@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slicemetry/slicemetry/client/internal/durable"
+	"github.com/slicemetry/slicemetry/client/internal/spool"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
@@ -35,6 +36,7 @@ type Consent struct {
 
 	categories rules.Categories
 	secret     []byte
+	unfinished bool // record.TakesBack
 }
 
 // record is the file in which a decision is kept. Format 1; a file of a later
@@ -48,6 +50,9 @@ type record struct {
 	// Secret never leaves the device. From it comes which of many changed settings
 	// are shown, the same ones for a week.
 	Secret []byte `json:"secret,omitempty"`
+	// TakesBack says that what was recorded before is still to be removed: the user
+	// agreed to more then.
+	TakesBack bool `json:"takes_back,omitempty"`
 }
 
 const (
@@ -63,7 +68,7 @@ var optOuts = []struct {
 	off  func(value string) bool
 }{
 	{"DO_NOT_TRACK", func(v string) bool { return v != "" && v != "0" }},
-	{"SLICEMETRY", func(v string) bool { return v == "off" }},
+	{"SLICEMETRY", func(v string) bool { return v != "" && v != "on" }},
 	{"CI", func(v string) bool { return v != "" && v != "false" && v != "0" }},
 }
 
@@ -133,6 +138,7 @@ func read(path string) Consent {
 			return refused
 		}
 		c.Categories, c.secret = c.categories.Names(), r.Secret
+		c.unfinished = r.TakesBack
 	}
 	return c
 }
@@ -170,7 +176,7 @@ func (c *Client) Consent() Consent {
 // Grant notes that the user agreed, today, to a version of the policy and to
 // some kinds of data: "machine", "material", "slice_counts", "print_settings",
 // "technical"; none given are all. It is called after an act of the user's and
-// nothing else. Where it returns an error, nothing was agreed.
+// nothing else. Where it returns an error, nothing more was agreed to than before.
 //
 // A user who now agrees to less takes something back: what was not sent yet is
 // removed.
@@ -187,29 +193,67 @@ func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
 	}
 	// What waits in memory was recorded under the decision before this one.
 	c.on.Store(false)
-	drained := c.drainQueue(context.Background())
+	if err = c.drainQueue(context.Background()); err == nil {
+		err = c.noteGrant(record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today()}, agreed)
+	}
+	if err == nil {
+		err = c.finishTakingBack()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer c.apply()
-	if drained != nil {
-		return fmt.Errorf("client: grant: %w", drained)
-	}
-	before := read(filepath.Join(c.cfg.Dir, recordFile))
-	r := record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today(), Secret: before.secret}
-	if len(r.Secret) == 0 {
-		r.Secret = make([]byte, secretBytes)
-		rand.Read(r.Secret)
-	}
-	if err := write(c.cfg.Dir, r); err != nil {
-		return fmt.Errorf("client: grant: %w", err)
-	}
-	if before.categories&^agreed != 0 {
-		err = c.spool.PurgeWaiting()
-	}
+	c.apply()
 	if err != nil {
 		return fmt.Errorf("client: grant: %w", err)
 	}
 	return nil
+}
+
+// noteGrant writes the decision. Where it takes something back it says so, until
+// that is removed.
+func (c *Client) noteGrant(r record, agreed rules.Categories) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := read(filepath.Join(c.cfg.Dir, recordFile))
+	r.TakesBack = before.unfinished || before.categories&^agreed != 0
+	if r.Secret = before.secret; len(r.Secret) == 0 {
+		r.Secret = make([]byte, secretBytes)
+		rand.Read(r.Secret)
+	}
+	return write(c.cfg.Dir, r)
+}
+
+// finishTakingBack removes what waits where a grant took something back, and
+// notes that this is done.
+func (c *Client) finishTakingBack() error {
+	path := filepath.Join(c.cfg.Dir, recordFile)
+	if !read(path).unfinished {
+		return nil
+	}
+	defer c.stopSending()()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	decision := read(path)
+	if !decision.unfinished {
+		return nil // another decision came in between
+	}
+	if err := c.spool.PurgeWaiting(); err != nil {
+		return err
+	}
+	return write(c.cfg.Dir, record{Format: recordFormat, State: Granted, PolicyVersion: decision.PolicyVersion,
+		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly), Secret: decision.secret})
+}
+
+// lease takes the right to send. Where a process ended before it removed what a
+// grant took back, that is removed first; the next Open notes that it is done.
+func (c *Client) lease() (*spool.Lease, error) {
+	lease, err := c.spool.Lease()
+	if err != nil || !read(filepath.Join(c.cfg.Dir, recordFile)).unfinished {
+		return lease, err
+	}
+	if err := c.spool.PurgeWaiting(); err != nil {
+		return nil, errors.Join(err, lease.Release())
+	}
+	return lease, nil
 }
 
 func (c *Client) today() string { return c.cfg.Now().UTC().Format(time.DateOnly) }
@@ -224,16 +268,65 @@ func (c *Client) Refuse() error {
 	}
 	c.on.Store(false)
 	err := c.noteRefusal()
-	// An upload under way ends now: after the record was written no other begins.
-	if abort := c.abort.Load(); abort != nil {
-		(*abort)()
-	}
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	// After the record was written no other upload begins.
+	defer c.stopSending()()
 	if err := errors.Join(err, c.purge()); err != nil {
 		return fmt.Errorf("client: refuse: %w", err)
 	}
 	return nil
+}
+
+// patience is how long a decision waits for another process that sends. It is
+// many times what one takes to see the decision and end; one that is stopped, or
+// an erasure, is not waited for any longer.
+const patience = time.Second
+
+// stopSending ends what this process sends and waits until no other one does.
+// Until release is called none begins. Without it, another process could send
+// what it has in memory, or keep a note of that, after the removal.
+func (c *Client) stopSending() (release func()) {
+	if abort := c.abort.Load(); abort != nil {
+		(*abort)()
+	}
+	c.sending.Lock()
+	lease, err := (*spool.Lease)(nil), error(nil)
+	for start := time.Now(); !c.spool.Empty() && time.Since(start) < patience; time.Sleep(watchEvery / 5) {
+		if lease, err = c.spool.Lease(); !errors.Is(err, ErrBusy) {
+			break
+		}
+	}
+	return func() {
+		if lease != nil {
+			_ = lease.Release() // the kernel does it with the file
+		}
+		c.sending.Unlock()
+	}
+}
+
+// watchEvery is how often an upload looks whether it is still allowed.
+const watchEvery = 25 * time.Millisecond
+
+// watch calls abort when another process notes that the user takes something
+// back, and ends with ctx.
+func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if now := decide(&c.cfg); now.takesBack(agreed) {
+			abort()
+			return
+		}
+	}
+}
+
+// takesBack reports whether a decision allows less than one before it did.
+func (c Consent) takesBack(before Consent) bool {
+	return c.State != Granted || before.categories&^c.categories != 0
 }
 
 // noteRefusal writes the decision and ends the goroutines. It comes before the
@@ -253,7 +346,8 @@ func (c *Client) purge() error {
 		durable.Remove(filepath.Join(c.cfg.Dir, scheduleFile)), durable.Remove(filepath.Join(c.cfg.Dir, saidFile)))
 }
 
-// finishRefusal removes what a refusal left that was cut short by a crash.
+// finishRefusal removes what a refusal left that was cut short by a crash, or
+// what was written while another process noted it.
 func (c *Client) finishRefusal() error {
 	decision := read(filepath.Join(c.cfg.Dir, recordFile))
 	if decision.State != Refused || decision.Rule != ruleUser {

@@ -54,6 +54,7 @@ func TestWithoutConsentNothingHappens(t *testing.T) {
 		{"fresh", t.TempDir(), func(*client.Config) {}, client.Unknown, "no decision yet"},
 		{"do not track", grantedBefore, func(c *client.Config) { c.Getenv = env("DO_NOT_TRACK", "1") }, client.Refused, "environment: DO_NOT_TRACK"},
 		{"switched off", grantedBefore, func(c *client.Config) { c.Getenv = env("SLICEMETRY", "off") }, client.Refused, "environment: SLICEMETRY"},
+		{"switched off in other words", grantedBefore, func(c *client.Config) { c.Getenv = env("SLICEMETRY", "0") }, client.Refused, "environment: SLICEMETRY"},
 		{"CI", grantedBefore, func(c *client.Config) { c.Getenv = env("CI", "true") }, client.Refused, "environment: CI"},
 		{"newer policy", grantedBefore, func(c *client.Config) { c.PolicyVersion = 2 }, client.Unknown, "policy version 2 has not been agreed to"},
 	}
@@ -107,6 +108,19 @@ func tree(t *testing.T, dir string) string {
 	return b.String()
 }
 
+// leftovers lists the files that hold anything, but for the decision.
+func leftovers(t *testing.T, dir string) string {
+	t.Helper()
+	var left []string
+	for line := range strings.Lines(tree(t, dir)) {
+		path, content, _ := strings.Cut(line, " ")
+		if filepath.Base(path) != "consent.json" && content != "\"\"\n" {
+			left = append(left, path)
+		}
+	}
+	return strings.Join(left, ", ")
+}
+
 // A record that cannot be understood is a refusal.
 func TestUnreadableConsentIsRefusal(t *testing.T) {
 	for _, record := range []string{
@@ -141,11 +155,8 @@ func TestRefusalRemovesEverything(t *testing.T) {
 	if err := c.Refuse(); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(tree(t, dir)) {
-		path, content, _ := strings.Cut(line, " ")
-		if name := filepath.Base(path); name != "consent.json" && content != "\"\"\n" {
-			t.Errorf("%s is left", line)
-		}
+	if left := leftovers(t, dir); left != "" {
+		t.Errorf("%s is left", left)
 	}
 	c.Record(numbered(301))
 	if err := c.Flush(t.Context()); !errors.Is(err, client.ErrNoConsent) {
@@ -189,10 +200,7 @@ func TestRefusalEndsAnUpload(t *testing.T) {
 	if n := len(r.Requests()); n != 1 {
 		t.Errorf("%d requests, want no more than the one under way", n)
 	}
-	for line := range strings.Lines(tree(t, dir)) {
-		path, content, _ := strings.Cut(line, " ")
-		if name := filepath.Base(path); name != "consent.json" && content != "\"\"\n" {
-			t.Errorf("%s is left", line)
-		}
+	if left := leftovers(t, dir); left != "" {
+		t.Errorf("%s is left", left)
 	}
 }

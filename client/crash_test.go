@@ -59,6 +59,11 @@ func child(order string) int {
 			return 1
 		}
 	}
+	if order == "flush" {
+		if err := c.Flush(context.Background()); err != nil {
+			fmt.Println("not sent:", err)
+		}
+	}
 	fmt.Println("recorded")
 	if order == "die" {
 		time.Sleep(time.Hour) // until it is killed
@@ -88,6 +93,7 @@ var traced = map[string]func(c *client.Client){
 		_, _ = c.Preview()
 		c.Status()
 	},
+	"trace-less":   func(c *client.Client) { _ = c.Grant(1, "machine") },
 	"trace-refuse": func(c *client.Client) { _ = c.Refuse() },
 }
 

@@ -55,6 +55,16 @@ func (c *Config) connect(ctx context.Context, network, address string) (net.Conn
 	return dialer.(proxy.ContextDialer).DialContext(ctx, network, address)
 }
 
+// validateProxy checks what the host says. A proxy of the environment's that is
+// none keeps nobody from withdrawing: it shows when somebody connects.
+func (c *Config) validateProxy() error {
+	if c.Proxy == "" {
+		return nil
+	}
+	_, err := c.proxyFor(c.Endpoint)
+	return err
+}
+
 // errBadProxy does not repeat the proxy: its address may hold a password.
 var errBadProxy = errors.New("the proxy is not a URL of http, https or socks5")
 

@@ -26,13 +26,17 @@ type Receipt struct {
 // whatever was decided about recording: it is the user's act.
 //
 // On an error the receipts are those of the weeks that are erased; the others
-// can be asked for again.
+// can be asked for again. Refuse ends an erasure under way, and removes what
+// another one would need.
 func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	c.abort.Store(&abort)
 	if err := c.drainQueue(ctx); err != nil {
 		return nil, err
 	}
@@ -46,8 +50,13 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 	defer lease.Release()
 	var receipts []Receipt
 	var problems []error
-	for _, week := range c.spool.HeldTokens() {
-		receipt, err := c.eraseWeek(ctx, week)
+	weeks := c.spool.HeldTokens()
+	tokens := make([][]byte, len(weeks)) // another process may refuse meanwhile, which removes them
+	for i, week := range weeks {
+		tokens[i] = c.spool.HeldToken(week)
+	}
+	for i, week := range weeks {
+		receipt, err := c.eraseWeek(ctx, week, tokens[i])
 		if err == nil {
 			receipts = append(receipts, receipt)
 			err = lease.Forget(week)
@@ -59,9 +68,9 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 	return receipts, errors.Join(problems...)
 }
 
-func (c *Client) eraseWeek(ctx context.Context, week period.Period) (Receipt, error) {
+func (c *Client) eraseWeek(ctx context.Context, week period.Period, token []byte) (Receipt, error) {
 	var reply collectorv1.EraseResponse
-	if err := c.ask(ctx, methodErase, &collectorv1.EraseRequest{UnitToken: c.spool.HeldToken(week), Period: uint32(week)}, &reply); err != nil {
+	if err := c.ask(ctx, methodErase, &collectorv1.EraseRequest{UnitToken: token, Period: uint32(week)}, &reply); err != nil {
 		return Receipt{}, err
 	}
 	return Receipt{Week: week.String(), Receipt: reply.GetReceipt(), GoneBy: time.Unix(int64(reply.GetGoneBy())*int64(day/time.Second), 0).UTC()}, nil

@@ -67,12 +67,12 @@ func secure(t *testing.T) (r *clienttest.Recorder, roots *x509.CertPool, pin str
 	t.Helper()
 	r, certificate := certified(t)
 	roots = x509.NewCertPool()
-	roots.AddCert(certificate)
-	sum := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
+	roots.AddCert(certificate.Leaf)
+	sum := sha256.Sum256(certificate.Leaf.RawSubjectPublicKeyInfo)
 	return r, roots, base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func certified(t *testing.T) (*clienttest.Recorder, *x509.Certificate) {
+func certified(t *testing.T) (*clienttest.Recorder, tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -84,11 +84,12 @@ func certified(t *testing.T) (*clienttest.Recorder, *x509.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := x509.ParseCertificate(der)
+	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	certificate := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	options := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}})
 	return clienttest.StartWith(t, grpc.Creds(options)), certificate
 }
 
@@ -125,8 +126,9 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// connectProxy is an HTTP proxy that asks for a password and knows one host.
-func connectProxy(t *testing.T, target string) (address string) {
+// proxyServer is a proxy that asks for a password and knows one host: by HTTP, by
+// HTTP over TLS where there is a certificate, or by SOCKS.
+func proxyServer(t *testing.T, target string, certificate *tls.Certificate, handshake func(net.Conn) bool) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -139,9 +141,14 @@ func connectProxy(t *testing.T, target string) (address string) {
 			if err != nil {
 				return
 			}
+			if certificate != nil {
+				conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate}})
+			}
 			running.Go(func() {
 				defer conn.Close()
-				relay(conn, target)
+				if handshake(conn) {
+					relay(conn, target)
+				}
 			})
 		}
 	})
@@ -149,24 +156,51 @@ func connectProxy(t *testing.T, target string) (address string) {
 	return l.Addr().String()
 }
 
-func relay(conn net.Conn, target string) {
+// connect is a proxy's side of CONNECT.
+func connect(conn net.Conn) bool {
 	request, err := http.ReadRequest(bufio.NewReader(conn))
-	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:secret"))
-	switch {
-	case err != nil:
-		return
-	case request.Method != http.MethodConnect || request.Header.Get("Proxy-Authorization") != want:
-		_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-		return
-	case request.Host != "collector.invalid:443": // a name that only the proxy knows
-		return
+	if err != nil {
+		return false
 	}
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:secret"))
+	if request.Method != http.MethodConnect || request.Header.Get("Proxy-Authorization") != want {
+		_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+		return false
+	}
+	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+	return request.Host == "collector.invalid:443" // a name that only the proxy knows
+}
+
+// socks is a proxy's side of SOCKS 5 (RFC 1928) with a password (RFC 1929).
+func socks(conn net.Conn) bool {
+	expect := func(want, answer string) bool {
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+			return false
+		}
+		_, err := io.WriteString(conn, answer)
+		return err == nil
+	}
+	methods := make([]byte, 2)
+	if _, err := io.ReadFull(conn, methods); err != nil {
+		return false
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(methods[1])); err != nil {
+		return false
+	}
+	if _, err := io.WriteString(conn, "\x05\x02"); err != nil {
+		return false
+	}
+	return expect("\x01\x04user\x06secret", "\x01\x00") &&
+		expect("\x05\x01\x00\x03\x11collector.invalid\x01\xbb", "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+}
+
+func relay(conn net.Conn, target string) {
 	onward, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
 	defer onward.Close()
-	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
 	go func() { // ends when either side does
 		_, _ = io.Copy(onward, conn)
 		onward.Close()
@@ -174,17 +208,18 @@ func relay(conn net.Conn, target string) {
 	_, _ = io.Copy(conn, onward)
 }
 
-// Through a proxy with a password; the
-// collector's name is looked up by the proxy. A wrong password keeps everything
-// and is not repeated in any error.
+// Through a proxy with a password, by which the collector's name is looked up. A
+// wrong password keeps everything and is not repeated in any error.
 func TestProxies(t *testing.T) {
 	r, roots, _ := secure(t)
-	address := connectProxy(t, r.Addr())
+	address, socksAddress := proxyServer(t, r.Addr(), nil, connect), proxyServer(t, r.Addr(), nil, socks)
 	for _, tt := range []struct {
 		name, proxy string
 		sent        bool
 	}{
 		{"right password", "http://user:secret@" + address, true},
+		{"SOCKS", "socks5://user:secret@" + socksAddress, true},
+		{"SOCKS, wrong password", "socks5h://user:Secret@" + socksAddress, false},
 		{"wrong password", "http://user:wrong@" + address, false},
 		{"switched off", client.NoProxy, false},
 		{"absent", "http://user:secret@127.0.0.1:1", false},
@@ -213,25 +248,36 @@ func TestProxies(t *testing.T) {
 }
 
 // The environment's proxy counts, for a process in which it is set from the start.
+// One that is none keeps what was recorded, and the host.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	r, certificate := certified(t)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600); err != nil {
+	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("SSL_CERT_FILE", roots)
-	t.Setenv("HTTPS_PROXY", "http://user:secret@"+connectProxy(t, r.Addr()))
-	for _, tt := range []struct {
-		exceptions string
-		sent       int
-	}{{"collector.invalid", 0}, {"elsewhere.invalid", 1}} {
+	plain := "http://user:secret@" + proxyServer(t, r.Addr(), nil, connect)
+	for i, tt := range []struct {
+		proxy, exceptions string
+		sent              bool
+	}{
+		{plain, "collector.invalid", false},
+		{plain, "elsewhere.invalid", true},
+		{"https://user:secret@" + proxyServer(t, r.Addr(), &certificate, connect), "", true},
+		{"socks5://user:secret@" + proxyServer(t, r.Addr(), nil, socks), "", true},
+		{"http://[user:secret", "", false},
+	} {
+		t.Setenv("HTTPS_PROXY", tt.proxy)
 		t.Setenv("NO_PROXY", tt.exceptions)
-		dir := t.TempDir()
-		granted(t, config(dir, r.Addr()))
+		before, dir := len(r.Slices()), t.TempDir()
+		cfg := config(dir, r.Addr())
+		granted(t, cfg)
 		cmd, _ := start(t, "send", dir, "collector.invalid:443", 0, 1)
-		if err := cmd.Wait(); (err == nil) != (tt.sent == 1) {
-			t.Errorf("without a proxy for %s: %v", tt.exceptions, err)
+		if err := cmd.Wait(); (err == nil) != tt.sent {
+			t.Errorf("%d: through %s, but not to %q: %v", i, tt.proxy, tt.exceptions, err)
 		}
-		assertOnce(t, r, tt.sent)
+		if arrived, kept := len(r.Slices())-before, open(t, cfg).Status().SpoolEvents; arrived+kept != 1 || (arrived == 1) != tt.sent {
+			t.Errorf("%d: %d arrived and %d are kept", i, arrived, kept)
+		}
 	}
 }

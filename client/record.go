@@ -205,6 +205,25 @@ func (w *writer) write() {
 		start = e.end
 	}
 	w.append()
+	if start > 0 {
+		w.check()
+	}
+}
+
+// check removes what was written while another process noted that the user
+// takes it back: that process cannot know of it.
+func (w *writer) check() {
+	now := decide(&w.client.cfg)
+	if !now.takesBack(w.consent) {
+		return
+	}
+	err := w.client.finishRefusal()
+	if now.State == Granted {
+		err = w.client.spool.PurgeWaiting()
+	}
+	if err != nil {
+		w.client.cfg.Logger.Warn("what the user takes back is not removed", "error", err)
+	}
 }
 
 // add puts a record with those of its week that are appended together.

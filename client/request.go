@@ -126,7 +126,7 @@ func (c *Client) Preview() ([]Request, error) {
 	if err := c.drainQueue(context.Background()); err != nil {
 		return nil, err
 	}
-	lease, err := c.spool.Lease()
+	lease, err := c.lease()
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 type schedule struct {
 	Next      time.Time `json:"next"`
 	NotBefore time.Time `json:"not_before,omitzero"` // a collector asked for it
-	Code      string    `json:"code,omitempty"`      // with this code
+	Code      string    `json:"code,omitempty"`      // why the last attempt failed
 	Failures  int       `json:"failures"`            // in a row
 	Protocol  int       `json:"protocol"`            // of the version that wrote it
 }
@@ -47,7 +47,8 @@ func (c *Client) loadSchedule() schedule {
 	if s.Protocol != protocol {
 		return schedule{}
 	}
-	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval)); s.Next.After(latest) {
+	// A day more, for clocks that are set right by a little.
+	if latest := c.cfg.Now().Add(max(longestWait, 2*c.cfg.UploadInterval) + day); s.Next.After(latest) {
 		return schedule{} // the clock was wrong when it was written
 	}
 	return s
@@ -69,7 +70,9 @@ func (c *Client) next() time.Time {
 	s := c.loadSchedule()
 	if s.Next.IsZero() {
 		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
-		c.saveSchedule(s)
+		if decide(&c.cfg).State == Granted { // another process may have noted a refusal
+			c.saveSchedule(s)
+		}
 	}
 	return s.Next
 }
@@ -89,9 +92,9 @@ func (c *Client) afterFailure(s schedule, code string, asked time.Duration) sche
 	}
 	asked = min(asked, longestWait)
 	now := c.cfg.Now()
-	next := schedule{Next: now.Add(max(random(ceiling), asked)), Failures: s.Failures + 1}
+	next := schedule{Next: now.Add(max(random(ceiling), asked)), Code: code, Failures: s.Failures + 1}
 	if asked > 0 {
-		next.NotBefore, next.Code = now.Add(asked), code
+		next.NotBefore = now.Add(asked)
 	}
 	return next
 }

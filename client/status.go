@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,7 @@ type Status struct {
 	Oldest       time.Time `json:"oldest_batch,omitzero"` // of those waiting
 	NextUpload   time.Time `json:"next_upload,omitzero"`  // not before
 	Sent         int64     `json:"sent"`                  // slices acknowledged, by this process
-	LastError    string    `json:"last_error,omitempty"`  // of the last upload
+	LastError    string    `json:"last_error,omitempty"`  // of the last upload, of whatever process
 	Dropped      Dropped   `json:"dropped"`               // by this process
 }
 
@@ -66,7 +67,7 @@ type sent struct {
 func (s *sent) add(slices int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slices += int64(slices)
+	s.slices, s.lastError = s.slices+int64(slices), ""
 }
 
 func (s *sent) failed(class string) {
@@ -90,10 +91,11 @@ func (c *Client) Status() Status {
 	c.sent.mu.Lock()
 	slices, lastError := c.sent.slices, c.sent.lastError
 	c.sent.mu.Unlock()
+	schedule := c.loadSchedule()
 	return Status{
 		Consent: decision, Notice: notice,
 		SpoolBytes: usage.Bytes, SpoolBatches: usage.Batches, SpoolEvents: usage.Records, Quarantined: usage.Bad, Oldest: usage.Oldest,
-		NextUpload: c.loadSchedule().Next, Sent: slices, LastError: lastError,
+		NextUpload: schedule.Next, Sent: slices, LastError: cmp.Or(lastError, schedule.Code),
 		Dropped: dropped(&c.drops, lost),
 	}
 }

@@ -204,6 +204,39 @@ func TestKilledAtEachStepOfRefuse(t *testing.T) {
 	}
 }
 
+// A kill -9 at each step of agreeing to less: either it was not noted, and then
+// everything is as before, or nothing of what was recorded before is ever sent.
+func TestKilledAtEachStepOfAgreeingToLess(t *testing.T) {
+	before, after := 0, 0
+	for step, killed := 1, true; killed; step++ {
+		dir := t.TempDir()
+		prepare(t, dir)
+		n := 0
+		killed = trace(t, "trace-less", dir, func(c call) bool {
+			if c.changes() {
+				n++
+			}
+			return n < step
+		})
+		c := open(t, config(dir, "127.0.0.1:1"))
+		decision, waiting := c.Consent(), c.Status().SpoolEvents
+		if len(decision.Categories) == 1 {
+			after++
+			if waiting != 0 {
+				t.Errorf("killed at step %d: %d events wait", step, waiting)
+			}
+		} else {
+			before++
+			if decision.State != client.Granted || waiting != 400 {
+				t.Errorf("killed at step %d, before it was noted: %s with %d events", step, decision.State, waiting)
+			}
+		}
+	}
+	if before < 2 || after < 5 {
+		t.Errorf("killed %d times before the note and %d after, want both", before, after)
+	}
+}
+
 // prepare makes a folder with a token, a sent batch and 400 events that wait.
 func prepare(t *testing.T, dir string) {
 	t.Helper()
@@ -218,17 +251,4 @@ func prepare(t *testing.T, dir string) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// leftovers lists the files that hold anything, but for the decision.
-func leftovers(t *testing.T, dir string) string {
-	t.Helper()
-	var left []string
-	for line := range strings.Lines(tree(t, dir)) {
-		path, content, _ := strings.Cut(line, " ")
-		if filepath.Base(path) != "consent.json" && content != "\"\"\n" {
-			left = append(left, path)
-		}
-	}
-	return strings.Join(left, ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -44,7 +45,7 @@ type RetryError struct {
 
 // Error implements error.
 func (e *RetryError) Error() string {
-	return fmt.Sprintf("client: the collector answers %s; everything is kept, next attempt in %s", e.Code, e.After.Round(time.Second))
+	return fmt.Sprintf("client: the collector cannot be reached or takes nothing now (%s); worth another attempt in %s", e.Code, e.After.Round(time.Second))
 }
 
 // Flush writes what is queued to the spool and sends the spool now, whatever the
@@ -77,15 +78,22 @@ func (c *Client) Flush(ctx context.Context) error {
 // connection of its own: two weeks on one connection would be known to be of one
 // installation. more says that another week waits. sending is held.
 func (c *Client) upload(ctx context.Context) (more bool, err error) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	defer context.AfterFunc(c.alive, abort)()
 	c.abort.Store(&abort)
-	lease, err := c.spool.Lease()
+	agreed := decide(&c.cfg)
+	if agreed.State != Granted {
+		return false, ErrNoConsent
+	}
+	watching.Go(func() { c.watch(ctx, agreed, abort) })
+	lease, err := c.lease()
 	if err != nil {
 		return false, err
 	}
-	defer lease.Release()
+	defer c.endUpload(lease)
 	batches, more := oldestWeek(lease.Batches())
 	if len(batches) == 0 {
 		return false, nil
@@ -99,6 +107,14 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	}
 	c.saveSchedule(c.afterSuccess())
 	return more, nil
+}
+
+// endUpload gives the lease back, and removes what was noted of the upload after
+// a refusal.
+func (c *Client) endUpload(lease *spool.Lease) {
+	if err := errors.Join(c.finishRefusal(), lease.Release()); err != nil {
+		c.cfg.Logger.Warn("an upload did not end well", "error", err)
+	}
 }
 
 // oldestWeek picks the batches of one week.
@@ -120,9 +136,15 @@ func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
 // send sends one batch and acts upon the answer. It returns nil where the next
 // batch may be sent.
 func (c *Client) send(ctx context.Context, conn *unary.Conn, lease *spool.Lease, b *spool.Batch) error {
-	// Withdrawn while sending: nothing more leaves.
+	// Taken back while sending: nothing more leaves.
 	if decide(&c.cfg).State != Granted {
 		return ErrNoConsent
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !lease.Has(b) {
+		return nil
 	}
 	token, err := lease.Token(period.Period(b.Period))
 	if err != nil {
@@ -226,14 +248,21 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		if next.Before(earliest) {
 			next = earliest
 		}
-		timer := time.NewTimer(next.Sub(c.cfg.Now()))
+		timer := time.NewTimer(min(next.Sub(c.cfg.Now()), followEvery))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
 		}
-		c.sending.Lock()
+		// What another process noted, and the end of a pause, hold here too.
+		granted := decide(&c.cfg).State == Granted
+		c.on.Store(granted)
+		// Whoever is sending now makes this one needless. And nobody may wait here
+		// for a lock: the one who holds it may wait for this goroutine to end.
+		if !granted || next.After(c.cfg.Now()) || !c.sending.TryLock() {
+			continue
+		}
 		_, err := c.upload(ctx) // another week waits for its own time
 		c.sending.Unlock()
 		if err != nil && ctx.Err() == nil {
@@ -242,3 +271,7 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		earliest = c.cfg.Now().Add(quietStart) // whatever happened, not at once again
 	}
 }
+
+// followEvery is how often a process looks for a decision of another's while it
+// waits to send.
+const followEvery = 10 * time.Minute

@@ -115,7 +115,7 @@ func TestUnreachableCollectorKeepsEverything(t *testing.T) {
 			t.Fatalf("%v: exit code %d, want %d: %s", step.args, code, step.want, errors)
 		}
 	}
-	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") {
+	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") || !strings.Contains(out, "failed: Unavailable") {
 		t.Errorf("status: %s", out)
 	}
 }
@@ -156,9 +156,33 @@ func TestWrongCalls(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"unknown"}, {"consent"}, {"consent", "maybe"}, {"import-cura"}, {"import-cura", "/no/such/file"},
 		{"record", "file"}, {"record", "-format", "xml"}, {"export", "-format", "xml"}, {"consent", "-kinds", "geometry", "grant"}, {"flush", "-endpoint", "nowhere"}, {"flush", "-ca", "/no/such/file"}, {"record", "-no-such-flag"},
+		{"flush", "now"}, {"consent", "grant", "-kinds", "machine"}, {"consent", "-policy", "4294967297", "grant"},
 	} {
 		if _, errors, code := run(t, "", args...); code != exitUsage || errors == "" {
 			t.Errorf("%v: exit code %d, says %q, want 2 and why", args, code, errors)
+		}
+	}
+}
+
+// Who asks for help called rightly.
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"consent", "-help"}, {"record", "--help"}} {
+		if _, help, code := run(t, "", args...); code != exitOK || !strings.Contains(help, "USAGE") {
+			t.Errorf("%v: exit code %d: %s", args, code, help)
+		}
+	}
+}
+
+// A complaint names the field and never what stands there: it ends in logs.
+func TestComplaintsNameNoValue(t *testing.T) {
+	dir := t.TempDir()
+	if _, errors, code := run(t, "", "consent", "-dir", dir, "grant"); code != exitOK {
+		t.Fatal(errors)
+	}
+	for _, event := range []string{`"Anna"`, `{"machine": {"a": "Anna"}}`, `{"machine": "a" "Anna"}`, `{"layerHeightUm": "Anna"}`, `{"layerHeightUm": Anna}`,
+		`{"extruders": ["Anna"]}`, `{"adhesion": "Anna"}`, `{"changedSettings": "Anna"}`, `{"changedSettings": [["Anna"]]}`, `["Anna"]`, `Anna`} {
+		if out, errors, code := run(t, event, "record", "-dir", dir); code != exitBadInput || strings.Contains(out+errors, "Anna") || !strings.Contains(errors, "event 1") {
+			t.Errorf("%s: exit code %d: %s%s", event, code, out, errors)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -32,6 +33,7 @@ type agent struct {
 var (
 	errBadInput = errors.New("some input was not taken")
 	errNotSent  = errors.New("not sent; everything is kept and sent later")
+	errUsage    = errors.New("called wrongly")
 )
 
 const longHelp = `Records what a slicer did, if its user agreed, and reports it about once a day.
@@ -53,6 +55,25 @@ or failed, 3 the user has not agreed, 4 not sent (kept, and sent later).
 
 Flags can come from the environment: SLICEMETRY_DIR, SLICEMETRY_ENDPOINT, ...`
 
+// alone is f for commands that take nothing but flags: one that is written after
+// something else would be ignored in silence.
+func alone(f func(context.Context) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("%w: what is %q for? Flags come first", errUsage, args[0])
+		}
+		return f(ctx)
+	}
+}
+
+// usage is run where no command is named.
+func usage(_ context.Context, args []string) error {
+	if len(args) == 0 {
+		return flag.ErrHelp
+	}
+	return fmt.Errorf("%w: there is no command %q; slicemetry-agent -h lists them", errUsage, args[0])
+}
+
 func (a *agent) command() *ffcli.Command {
 	sub := func(name, usage, short, long string, exec func(context.Context, []string) error, more func(*flag.FlagSet)) *ffcli.Command {
 		return &ffcli.Command{Name: name, ShortUsage: "slicemetry-agent " + usage, ShortHelp: short, LongHelp: long,
@@ -64,7 +85,7 @@ func (a *agent) command() *ffcli.Command {
 		func(fs *flag.FlagSet) {
 			fs.StringVar(&a.kinds, "kinds", "", "with grant: the kinds of data agreed to, with commas: "+strings.Join(rules.AllCategories.Names(), ",")+" (default: all)")
 		})
-	root := sub("slicemetry-agent", "<command> [flags]", "", longHelp, func(context.Context, []string) error { return flag.ErrHelp }, nil)
+	root := sub("slicemetry-agent", "<command> [flags]", "", longHelp, usage, nil)
 	root.ShortUsage = "slicemetry-agent <command> [flags]"
 	root.Subcommands = []*ffcli.Command{
 		consent,
@@ -77,19 +98,19 @@ func (a *agent) command() *ffcli.Command {
 			func(fs *flag.FlagSet) {
 				fs.BoolVar(&dryRun, "dry-run", false, "print what would be sent; record nothing")
 			}),
-		sub("preview", "preview", "print the next requests, as they will be sent", "", a.preview, nil),
+		sub("preview", "preview", "print the next requests, as they will be sent", "", alone(a.preview), nil),
 		sub("upload", "upload", "send what is kept if its time has come; for hosts to call when they start",
-			"Sends about once a day, at a time of its own choosing, however often it is called.", a.upload, nil),
-		sub("flush", "flush", "send what is kept now", "", a.flush, nil),
-		sub("sent", "sent", "print the last requests that were acknowledged, as they were sent", "", a.sent, nil),
+			"Sends about once a day, at a time of its own choosing, however often it is called.", alone(a.upload), nil),
+		sub("flush", "flush", "send what is kept now", "", alone(a.flush), nil),
+		sub("sent", "sent", "print the last requests that were acknowledged, as they were sent", "", alone(a.sent), nil),
 		sub("export", "export [-format json|csv] > FILE", "write everything recorded that is held here",
-			"json: one object a line with state, week, kind and the event; csv: a row an event.", a.export,
+			"json: one object a line with state, week, kind and the event; csv: a row an event.", alone(a.export),
 			func(fs *flag.FlagSet) { fs.StringVar(&a.format, "format", "json", "json (lines) or csv") }),
 		sub("erase", "erase", "have the collector erase all that was sent and can still be told apart",
-			"Sends each week's random number once and prints the receipts. What is kept here of those weeks goes too.\nStatistics that are published already protect everybody in them, and stay.", a.erase, nil),
-		sub("policy", "policy", "ask the collector for its privacy policy and who answers for the data", "", a.policyInForce, nil),
-		sub("status", "status", "print what is kept, sent and dropped, and who decided that", "", a.status, nil),
-		sub("fields", "fields", "print every field that can be sent, why, how coarse and for how long", "", a.fields, nil),
+			"Sends each week's random number once and prints the receipts. What is kept here of those weeks goes too.\nStatistics that are published already protect everybody in them, and stay.", alone(a.erase), nil),
+		sub("policy", "policy", "ask the collector for its privacy policy and who answers for the data", "", alone(a.policyInForce), nil),
+		sub("status", "status", "print what is kept, sent and dropped, and who decided that", "", alone(a.status), nil),
+		sub("fields", "fields", "print every field that can be sent, why, how coarse and for how long", "", alone(a.fields), nil),
 	}
 	return root
 }
@@ -112,6 +133,9 @@ func (a *agent) flags(name string, more func(*flag.FlagSet)) *flag.FlagSet {
 
 // open opens the client that the flags describe.
 func (a *agent) open() (*client.Client, error) {
+	if a.policy > math.MaxUint32 {
+		return nil, fmt.Errorf("-policy: there is no version %d", a.policy)
+	}
 	cfg := client.Config{Dir: a.dir, Endpoint: a.endpoint, Plaintext: a.plaintext, Proxy: a.proxy, PolicyVersion: uint32(a.policy)}
 	if a.ca != "" {
 		pem, err := os.ReadFile(a.ca)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,7 +25,7 @@ import (
 func (a *agent) record(ctx context.Context, args []string) error {
 	switch {
 	case len(args) > 0:
-		return flag.ErrHelp
+		return fmt.Errorf("%w: record reads standard input", errUsage)
 	case a.format == "cura":
 		return a.importCura(ctx, []string{"-"}, false)
 	case a.format != "json":
@@ -63,11 +62,16 @@ const maxInput = 64 << 20
 // which the host's developer needs, or a place.
 func reason(err error) string {
 	text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
-	if place, rest, found := strings.Cut(text, "): "); found {
-		what, _, _ := strings.Cut(rest, ":")
-		return "not a telemetry.v1.Slice " + place + "): " + what
+	place, rest, found := strings.Cut(text, "): ")
+	if !found {
+		return "not a telemetry.v1.Slice"
 	}
-	return "not a telemetry.v1.Slice"
+	place = strings.TrimPrefix(place, "syntax error ")
+	what, _, _ := strings.Cut(rest, ":")
+	if strings.HasPrefix(what, "unexpected token ") {
+		what = "a value of another kind was expected" // the token is what stands there
+	}
+	return "not a telemetry.v1.Slice " + place + "): " + what
 }
 
 func badInput(n int) error {
@@ -80,7 +84,7 @@ func badInput(n int) error {
 // importCura imports payloads, one a line.
 func (a *agent) importCura(_ context.Context, args []string, dryRun bool) error {
 	if len(args) != 1 {
-		return flag.ErrHelp
+		return fmt.Errorf("%w: import-cura takes one file, or - for standard input, after its flags", errUsage)
 	}
 	in, name := a.in, "standard input"
 	if args[0] != "-" {

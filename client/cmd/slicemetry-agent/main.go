@@ -27,7 +27,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &agent{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	err := a.command().ParseAndRun(ctx, os.Args[1:])
+	command := a.command()
+	err := command.Parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(exitOK) // it was asked for
+	}
+	if err == nil {
+		err = command.Run(ctx)
+	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "slicemetry-agent:", err)
 	}

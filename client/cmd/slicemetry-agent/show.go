@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +16,8 @@ import (
 )
 
 func (a *agent) consent(_ context.Context, args []string) error {
-	if len(args) != 1 {
-		return flag.ErrHelp
+	if len(args) != 1 || !slices.Contains([]string{"grant", "refuse", "withdraw", "status"}, args[0]) {
+		return fmt.Errorf("%w: consent takes grant, refuse, withdraw or status, after its flags", errUsage)
 	}
 	return a.with(func(c *client.Client) error {
 		switch args[0] {
@@ -33,9 +33,6 @@ func (a *agent) consent(_ context.Context, args []string) error {
 			if err := c.Refuse(); err != nil {
 				return err
 			}
-		case "status":
-		default:
-			return flag.ErrHelp
 		}
 		decision := c.Consent()
 		if a.json {
@@ -46,14 +43,20 @@ func (a *agent) consent(_ context.Context, args []string) error {
 	})
 }
 
-// errOffline says that nobody answered a question of the user's.
-var errOffline = errors.New("the collector could not be asked")
+// The errors of what the user asks of the collector.
+var (
+	errOffline   = errors.New("the collector could not be asked")
+	errNotErased = errors.New("not all is erased, and what was not is kept here: ask again later")
+)
 
-func (a *agent) erase(ctx context.Context, _ []string) error {
+func (a *agent) erase(ctx context.Context) error {
 	return a.with(func(c *client.Client) error {
 		receipts, err := c.Erase(ctx)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errNotErased, err)
+		}
 		if a.json {
-			return errors.Join(err, a.printJSON(receipts))
+			return errors.Join(err, a.printJSON(append([]client.Receipt{}, receipts...)))
 		}
 		for _, r := range receipts {
 			fmt.Fprintf(a.out, "%s  erased, no copy is left by %s, receipt %x\n", r.Week, r.GoneBy.Format(time.DateOnly), r.Receipt)
@@ -65,11 +68,11 @@ func (a *agent) erase(ctx context.Context, _ []string) error {
 	})
 }
 
-func (a *agent) export(context.Context, []string) error {
+func (a *agent) export(context.Context) error {
 	return a.with(func(c *client.Client) error { return c.Export(a.out, client.Format(a.format)) })
 }
 
-func (a *agent) sent(context.Context, []string) error {
+func (a *agent) sent(context.Context) error {
 	return a.with(func(c *client.Client) error {
 		requests, err := c.Sent()
 		if err != nil {
@@ -81,7 +84,7 @@ func (a *agent) sent(context.Context, []string) error {
 	})
 }
 
-func (a *agent) policyInForce(ctx context.Context, _ []string) error {
+func (a *agent) policyInForce(ctx context.Context) error {
 	return a.with(func(c *client.Client) error {
 		policy, err := c.Policy(ctx)
 		if err != nil {
@@ -92,7 +95,7 @@ func (a *agent) policyInForce(ctx context.Context, _ []string) error {
 	})
 }
 
-func (a *agent) flush(ctx context.Context, _ []string) error {
+func (a *agent) flush(ctx context.Context) error {
 	return a.withConsent(func(c *client.Client) error {
 		if err := c.Flush(ctx); err != nil {
 			return fmt.Errorf("%w: %w", errNotSent, err)
@@ -102,7 +105,7 @@ func (a *agent) flush(ctx context.Context, _ []string) error {
 	})
 }
 
-func (a *agent) upload(ctx context.Context, _ []string) error {
+func (a *agent) upload(ctx context.Context) error {
 	return a.withConsent(func(c *client.Client) error {
 		if err := c.UploadIfDue(ctx); err != nil {
 			return fmt.Errorf("%w: %w", errNotSent, err)
@@ -113,7 +116,7 @@ func (a *agent) upload(ctx context.Context, _ []string) error {
 	})
 }
 
-func (a *agent) preview(context.Context, []string) error {
+func (a *agent) preview(context.Context) error {
 	return a.withConsent(func(c *client.Client) error {
 		requests, err := c.Preview()
 		if err != nil {
@@ -144,7 +147,7 @@ func (a *agent) printRequests(requests []client.Request) {
 	}
 }
 
-func (a *agent) status(context.Context, []string) error {
+func (a *agent) status(context.Context) error {
 	return a.with(func(c *client.Client) error {
 		s := c.Status()
 		if a.json {
@@ -152,6 +155,12 @@ func (a *agent) status(context.Context, []string) error {
 		}
 		fmt.Fprintf(a.out, "consent      %s (%s)\n", s.Consent.State, s.Consent.Rule)
 		fmt.Fprintf(a.out, "kept         %d events waiting in %d bytes, %d batches refused by the collector\n", s.SpoolEvents, s.SpoolBytes, s.Quarantined)
+		if d := s.Dropped; d != (client.Dropped{}) {
+			fmt.Fprintf(a.out, "dropped      %+v\n", d)
+		}
+		if s.LastError != "" {
+			fmt.Fprintf(a.out, "last upload  failed: %s\n", s.LastError)
+		}
 		if s.Notice != nil {
 			fmt.Fprintf(a.out, "notice       version %d of the privacy policy takes effect on %s; see \"policy\"\n", s.Notice.Version, s.Notice.Effective.Format(time.DateOnly))
 		}
@@ -173,7 +182,7 @@ type fieldInfo struct {
 	Metrics   []string `json:"metrics"`
 }
 
-func (a *agent) fields(context.Context, []string) error {
+func (a *agent) fields(context.Context) error {
 	var list []fieldInfo
 	for _, f := range rules.Fields() {
 		list = append(list, fieldInfo{f.Message, f.Path, f.Category(), f.Purpose(), f.Coarsening(), f.Retention(), f.Rule.Metrics})

@@ -97,6 +97,13 @@ func (s *Spool) expireIfDue() {
 	}
 }
 
+// Expire removes what is too old. Lease and Append do it too, now and then.
+func (s *Spool) Expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+}
+
 // expire removes what belongs to weeks that ended more than 30 days ago, and
 // what cannot be read. mu is held.
 func (s *Spool) expire() {

@@ -98,6 +98,13 @@ func (l *Lease) Batches() []*Batch {
 	return list
 }
 
+// Has reports whether a batch is still there: to make room, or because the user
+// takes it back, another process may remove it at any time.
+func (l *Lease) Has(b *Batch) bool {
+	_, err := os.Lstat(b.path)
+	return err == nil
+}
+
 // Done moves a batch that was acknowledged to those that the user can look at.
 func (l *Lease) Done(b *Batch) error {
 	l.spool.mu.Lock()

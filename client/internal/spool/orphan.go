@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,13 +54,19 @@ func (s *Spool) sealOrphan(path string) {
 		return // adopted by another
 	}
 	h, records, damaged, err := decode(b)
-	sealed := s.batchPath(h)
-	if damaged {
-		s.countDamaged(sealed)
+	if errors.Is(err, errVersion) {
+		return // a newer host's, for a newer one to seal
 	}
+	sealed := s.batchPath(h)
 	if err != nil || len(records) == 0 {
+		if damaged {
+			s.countDamaged(path)
+		}
 		os.Remove(path)
 		return
+	}
+	if damaged {
+		s.countDamaged(sealed)
 	}
 	os.Rename(path, sealed) // where it fails the segment stays, for the next one
 }

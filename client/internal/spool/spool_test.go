@@ -289,15 +289,19 @@ func TestNewerSegmentsAreLeftAlone(t *testing.T) {
 	newer := newHeader(uint32(week), 1).encode()[:headerBytes-4]
 	newer[len(magic)] = version + 1
 	newer = binary.LittleEndian.AppendUint32(newer, crc32.Checksum(newer, castagnoli))
-	path := filepath.Join(dir, "0000"+batchSuffix)
-	if err := os.WriteFile(path, append(newer, "as only the newer one knows"...), 0o600); err != nil {
-		t.Fatal(err)
+	path, filling := filepath.Join(dir, "0000"+batchSuffix), filepath.Join(dir, "DIED-1"+openSuffix)
+	for _, path := range []string{path, filling} {
+		if err := os.WriteFile(path, append(newer, "as only the newer one knows"...), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if batches := sealed(t, s); len(batches) != 1 || s.Lost().Damaged != 0 {
 		t.Errorf("%d batches, %d damaged, want our own one and none", len(batches), s.Lost().Damaged)
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Errorf("the newer host's segment: %v", err)
+	for _, path := range []string{path, filling} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("the newer host's segment: %v", err)
+		}
 	}
 	s.mu.Lock()
 	s.now = func() time.Time { return week.End().AddDate(0, 0, 31) }

@@ -9,10 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 const (
@@ -77,10 +78,37 @@ func retryAfter(details string) time.Duration {
 		return 0
 	}
 	for _, detail := range s.GetDetails() {
-		var info errdetails.RetryInfo
-		if detail.MessageIs(&info) && detail.UnmarshalTo(&info) == nil {
-			return info.GetRetryDelay().AsDuration()
+		if detail.GetTypeUrl() == retryInfo {
+			return retryDelay(detail.GetValue())
 		}
+	}
+	return 0
+}
+
+// retryInfo names google.rpc.RetryInfo. Its package of generated messages has a
+// dozen others, which would add 40 KB to a host.
+const retryInfo = "type.googleapis.com/google.rpc.RetryInfo"
+
+// retryDelay is its one field, number 1.
+func retryDelay(message []byte) time.Duration {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return 0
+		}
+		message = message[n:]
+		if number == 1 && kind == protowire.BytesType {
+			octets, n := protowire.ConsumeBytes(message)
+			var delay durationpb.Duration
+			if n < 0 || proto.Unmarshal(octets, &delay) != nil {
+				return 0
+			}
+			return delay.AsDuration()
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
+			return 0
+		}
+		message = message[n:]
 	}
 	return 0
 }

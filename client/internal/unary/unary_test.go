@@ -236,3 +236,21 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("Reason() = %s", got)
 	}
 }
+
+// What grpc-go writes is read as it means, and what anybody writes does no harm.
+func FuzzRetryDelay(f *testing.F) {
+	f.Add(int64(7), int32(500), []byte{0x0a, 0x02, 0x08, 0x07})
+	f.Add(int64(0), int32(0), []byte{0x12, 0x00, 0x0a, 0xff})
+	f.Add(int64(-1), int32(-1), []byte{0x0b, 0x0c})
+	f.Fuzz(func(t *testing.T, seconds int64, nanos int32, anything []byte) {
+		retryDelay(anything)
+		info := &errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: seconds, Nanos: nanos}}
+		octets, err := proto.Marshal(info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := retryDelay(octets), info.RetryDelay.AsDuration(); got != want {
+			t.Errorf("%v is read as %s, want %s", info, got, want)
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/client/clienttest"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+)
+
+// A refusal in one process ends what another one sends, before it returns, and
+// nothing that the other one notes of it stays.
+func TestRefusalEndsAnotherProcessesUpload(t *testing.T) {
+	dir := t.TempDir()
+	r := clienttest.Start(t)
+	r.Script(clienttest.Answer{Hang: true})
+	c := granted(t, config(dir, r.Addr()))
+	cmd, out := start(t, "flush", dir, r.Addr(), 0, 500)
+	await(t, "the other process sends", func() bool { return len(r.Requests()) == 1 })
+	begun := time.Now()
+	if err := c.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	// It takes some 30 ms; without a look at the decision the call would take 15 s,
+	// and a second is where waiting for the other process ends.
+	if took := time.Since(begun); took > 900*time.Millisecond {
+		t.Errorf("Refuse() took %s", took)
+	}
+	if left := leftovers(t, dir); left != "" {
+		t.Errorf("left when it returned: %s", left)
+	}
+	if line, err := out.ReadString('\n'); err != nil || !strings.Contains(line, "not sent") {
+		t.Errorf("the other process says %q, %v", line, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := len(r.Requests()); n != 1 {
+		t.Errorf("%d requests, want no more than the one under way", n)
+	}
+	if left := leftovers(t, dir); left != "" {
+		t.Errorf("left when the other process had ended: %s", left)
+	}
+}
+
+// Who agrees to less takes back what another client, or the same one, is sending.
+func TestAgreeingToLessEndsAnUpload(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		t.Run(fmt.Sprintf("another process %t", other), func(t *testing.T) {
+			dir := t.TempDir()
+			r := clienttest.Start(t)
+			r.Script(clienttest.Answer{Delay: time.Second})
+			c := granted(t, config(dir, r.Addr()))
+			sender := c
+			if other {
+				sender = granted(t, config(dir, r.Addr()))
+			}
+			event := &telemetryv1.Slice{Machine: "ultimaker_s5", Application: "cura"}
+			for range 500 {
+				sender.Record(event)
+			}
+			flushed := make(chan error)
+			go func() { flushed <- sender.Flush(t.Context()) }()
+			await(t, "it sends", func() bool { return len(r.Requests()) == 1 })
+			if err := c.Grant(1, "machine"); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-flushed; err == nil {
+				t.Error("the upload ended well")
+			}
+			c.Record(event)
+			if err := c.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			requests := r.Requests()
+			if len(requests) != 2 || len(requests[1].Batch.Slices) != 1 || !proto.Equal(requests[1].Batch.Slices[0], &telemetryv1.Slice{Machine: "ultimaker_s5"}) {
+				t.Errorf("%d requests; what was agreed to before must not be sent", len(requests))
+			}
+		})
+	}
+}
+
+// However fast the user changes it, with the host recording and sending from
+// many threads: what was recorded before a refusal is never sent after it.
+func TestManyChanges(t *testing.T) {
+	r := clienttest.Start(t)
+	c := open(t, config(t.TempDir(), r.Addr()))
+	ctx, cancel := context.WithCancel(t.Context())
+	var hosts sync.WaitGroup
+	for range 2 {
+		hosts.Go(func() {
+			for ctx.Err() == nil {
+				c.Record(&telemetryv1.Slice{Machine: "ultimaker_s5"})
+				_ = c.Flush(ctx)
+				c.Status()
+				_, _ = c.Preview()
+			}
+		})
+	}
+	changes := 1000
+	if testing.Short() {
+		changes = 100
+	}
+	for i := range changes {
+		if err := c.Grant(1); err != nil {
+			t.Error(err)
+		}
+		c.Record(numbered(i))
+		if i%3 == 0 {
+			_ = c.Flush(ctx) // busy or not
+		}
+		if err := c.Refuse(); err != nil {
+			t.Error(err)
+		}
+		if s := c.Status(); s.SpoolEvents != 0 || s.Consent.State != client.Refused {
+			t.Errorf("change %d: %d events are left, %s", i, s.SpoolEvents, s.Consent.State)
+		}
+	}
+	cancel()
+	hosts.Wait()
+	change := map[string]uint32{} // of each token: a refusal draws another
+	for _, q := range r.Requests() {
+		for _, s := range q.Batch.Slices {
+			if s.Application == "" && s.VersionMajor == 0 && s.VersionMinor == 0 {
+				continue // of another thread
+			}
+			n, token := 100*s.VersionMajor+s.VersionMinor, string(q.Batch.UnitToken)
+			if before, known := change[token]; known && before != n {
+				t.Errorf("one token sends what was recorded before and after a refusal: %d and %d", before, n)
+			}
+			change[token] = n
+		}
+	}
+	if len(change) == 0 {
+		t.Error("nothing was sent at all")
+	}
+}
+
+// What a client of long ago kept is forgotten on time, also where nobody may
+// record any more.
+func TestForgottenWithoutConsent(t *testing.T) {
+	r := clienttest.Start(t)
+	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
+	cfg := config(t.TempDir(), r.Addr())
+	cfg.Now = clock.Now
+	c := granted(t, cfg)
+	c.Record(numbered(0))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Record(numbered(1))
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.PolicyVersion = 2
+	open(t, cfg)
+	if files := spoolFiles(t, cfg.Dir); len(files) == 0 {
+		t.Error("a new policy alone removes what was kept")
+	}
+	clock.Add(45 * 24 * time.Hour)
+	if c := open(t, cfg); c.Consent().State != client.Unknown {
+		t.Errorf("%s", c.Consent().State)
+	}
+	if files := spoolFiles(t, cfg.Dir); len(files) != 0 {
+		t.Errorf("45 days later there are %s", files)
+	}
+}
+
+// spoolFiles lists the spool's files but for locks.
+func spoolFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "spool"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".lock" {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// await waits until something is true.
+func await(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for tries := 0; !f(); tries++ {
+		if tries > 2000 {
+			t.Fatalf("waited in vain until %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// A refusal does not wait for an erasure that the collector does not answer.
+func TestRefusalEndsAnErasure(t *testing.T) {
+	r := clienttest.Start(t)
+	c, _ := weeks(t, r, 3, 1, true)
+	r.Script(clienttest.Answer{Hang: true}, clienttest.Answer{Hang: true}, clienttest.Answer{Hang: true})
+	before := r.Accepted()
+	erased := make(chan error)
+	go func() {
+		_, err := c.Erase(t.Context())
+		erased <- err
+	}()
+	await(t, "the erasure is under way", func() bool { return r.Accepted() > before })
+	begun := time.Now()
+	if err := c.Refuse(); err != nil || time.Since(begun) > 5*time.Second { // one answer is waited for 15 s
+		t.Errorf("Refuse() = %v after %s", err, time.Since(begun))
+	}
+	if err := <-erased; err == nil {
+		t.Error("the erasure ended well")
+	}
+}
