@@ -279,7 +279,7 @@ func TestCloseIsPrompt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			best := time.Hour // of some, for a machine that does other things too
-			for try := 0; try < 5 && best > bound; try++ {
+			for try := 0; try < 5 && best > bound && (try == 0 || !raceDetector); try++ {
 				r := clienttest.Start(t)
 				r.Script(tt.answer)
 				cfg := config(t.TempDir(), cmp.Or(tt.fixed, r.Addr()))
@@ -289,7 +289,8 @@ func TestCloseIsPrompt(t *testing.T) {
 				if err := os.Remove(filepath.Join(cfg.Dir, "schedule.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 					t.Fatal(err)
 				}
-				if err := granted(t, cfg).Flush(t.Context()); err != nil {
+				next := granted(t, cfg)
+				if err := errors.Join(next.Flush(t.Context()), next.Close()); err != nil {
 					t.Fatal(err)
 				}
 				assertOnce(t, r, n)

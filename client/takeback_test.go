@@ -107,7 +107,7 @@ func TestManyChanges(t *testing.T) {
 			}
 		})
 	}
-	changes := 1000
+	changes := 300
 	if testing.Short() {
 		changes = 100
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/slicemetry/slicemetry/client"
 	"github.com/slicemetry/slicemetry/client/clienttest"
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
@@ -132,11 +133,8 @@ func TestPreviewAndSentAreTheOctetsOfTheWire(t *testing.T) {
 			t.Fatalf("run %d: %d and %d previewed, %d arrived, %d kept as sent", run, earlier, len(preview), len(arrived), len(sent))
 		}
 		for _, message := range arrived[earlier:] {
-			shown, kept := false, false
-			for i := range preview {
-				shown = shown || bytes.Equal(preview[i].Octets, message)
-				kept = kept || bytes.Equal(sent[i].Octets, message)
-			}
+			same := func(r client.Request) bool { return bytes.Equal(r.Octets, message) }
+			shown, kept := slices.ContainsFunc(preview, same), slices.ContainsFunc(sent, same)
 			if !shown || !kept {
 				t.Errorf("run %d: a request arrived that Preview showed %t, Sent shows %t", run, shown, kept)
 			}
