@@ -311,53 +311,53 @@ func (d *sliceDecoder) decode(b []byte) error {
 			if v, b, err = octets(b); err == nil {
 				m.Machine, err = last.text(0, s.listMachine, "custom", v)
 			}
-		case 2<<3 | 0: // machine_settings_changed
+		case 2 << 3: // machine_settings_changed
 			n, b, err = varint(b)
 			m.MachineSettingsChanged = telemetryv1.Flag(n)
-		case 3<<3 | 0: // extruder_count
+		case 3 << 3: // extruder_count
 			n, b, err = varint(b)
 			m.ExtruderCount = uint32(n)
 		case 4<<3 | 2: // extruders
 			if v, b, err = octets(b); err == nil {
 				m.Extruders, err = item(m.Extruders, 8, last, v, decodeExtruder)
 			}
-		case 5<<3 | 0: // layer_height_um
+		case 5 << 3: // layer_height_um
 			n, b, err = varint(b)
 			m.LayerHeightUm = uint32(n)
-		case 6<<3 | 0: // wall_count
+		case 6 << 3: // wall_count
 			n, b, err = varint(b)
 			d.numbers[0], m.WallCount = uint32(n), &d.numbers[0]
-		case 7<<3 | 0: // infill_density_percent
+		case 7 << 3: // infill_density_percent
 			n, b, err = varint(b)
 			d.numbers[1], m.InfillDensityPercent = uint32(n), &d.numbers[1]
-		case 8<<3 | 0: // infill_pattern
+		case 8 << 3: // infill_pattern
 			n, b, err = varint(b)
 			m.InfillPattern = telemetryv1.InfillPattern(n)
-		case 9<<3 | 0: // gradual_infill_steps
+		case 9 << 3: // gradual_infill_steps
 			n, b, err = varint(b)
 			d.numbers[2], m.GradualInfillSteps = uint32(n), &d.numbers[2]
-		case 10<<3 | 0: // support
+		case 10 << 3: // support
 			n, b, err = varint(b)
 			m.Support = telemetryv1.Flag(n)
-		case 11<<3 | 0: // adhesion
+		case 11 << 3: // adhesion
 			n, b, err = varint(b)
 			m.Adhesion = telemetryv1.Adhesion(n)
-		case 12<<3 | 0: // prime_tower
+		case 12 << 3: // prime_tower
 			n, b, err = varint(b)
 			m.PrimeTower = telemetryv1.Flag(n)
-		case 13<<3 | 0: // retraction
+		case 13 << 3: // retraction
 			n, b, err = varint(b)
 			m.Retraction = telemetryv1.Flag(n)
-		case 14<<3 | 0: // print_sequence
+		case 14 << 3: // print_sequence
 			n, b, err = varint(b)
 			m.PrintSequence = telemetryv1.PrintSequence(n)
-		case 15<<3 | 0: // nozzle_temperature_celsius
+		case 15 << 3: // nozzle_temperature_celsius
 			n, b, err = varint(b)
 			m.NozzleTemperatureCelsius = uint32(n)
-		case 16<<3 | 0: // bed_temperature_celsius
+		case 16 << 3: // bed_temperature_celsius
 			n, b, err = varint(b)
 			m.BedTemperatureCelsius = uint32(n)
-		case 17<<3 | 0: // speed_mm_per_s
+		case 17 << 3: // speed_mm_per_s
 			n, b, err = varint(b)
 			m.SpeedMmPerS = uint32(n)
 		case 18<<3 | 2: // intent
@@ -368,7 +368,7 @@ func (d *sliceDecoder) decode(b []byte) error {
 			if v, b, err = octets(b); err == nil {
 				m.Quality, err = last.text(2, s.listQuality, "custom", v)
 			}
-		case 20<<3 | 0: // mode
+		case 20 << 3: // mode
 			n, b, err = varint(b)
 			m.Mode = telemetryv1.Mode(n)
 		case 21<<3 | 2: // changed_settings
@@ -377,36 +377,36 @@ func (d *sliceDecoder) decode(b []byte) error {
 				t, err = text(s.listSetting, "", v)
 				m.ChangedSettings = append(m.ChangedSettings, t)
 			}
-		case 22<<3 | 0: // changed_settings_count
+		case 22 << 3: // changed_settings_count
 			n, b, err = varint(b)
 			d.numbers[3], m.ChangedSettingsCount = uint32(n), &d.numbers[3]
 		case 23<<3 | 2: // application
 			if v, b, err = octets(b); err == nil {
 				m.Application, err = last.text(3, s.listApplication, "other", v)
 			}
-		case 24<<3 | 0: // version_major
+		case 24 << 3: // version_major
 			n, b, err = varint(b)
 			m.VersionMajor = uint32(n)
-		case 25<<3 | 0: // version_minor
+		case 25 << 3: // version_minor
 			n, b, err = varint(b)
 			m.VersionMinor = uint32(n)
-		case 26<<3 | 0: // operating_system
+		case 26 << 3: // operating_system
 			n, b, err = varint(b)
 			m.OperatingSystem = telemetryv1.OperatingSystem(n)
 		case 27<<3 | 2: // language
 			if v, b, err = octets(b); err == nil {
 				m.Language, err = last.text(4, s.listLanguage, "other", v)
 			}
-		case 28<<3 | 0: // output
+		case 28 << 3: // output
 			n, b, err = varint(b)
 			m.Output = telemetryv1.OutputKind(n)
-		case 29<<3 | 0: // model_count
+		case 29 << 3: // model_count
 			n, b, err = varint(b)
 			m.ModelCount = uint32(n)
-		case 30<<3 | 0: // print_time_s
+		case 30 << 3: // print_time_s
 			n, b, err = varint(b)
 			m.PrintTimeS = uint32(n)
-		case 31<<3 | 0: // slicing_time_ms
+		case 31 << 3: // slicing_time_ms
 			n, b, err = varint(b)
 			m.SlicingTimeMs = uint32(n)
 		default:
@@ -438,13 +438,13 @@ func decodeExtruder(m *telemetryv1.Extruder, last *lastTexts, b []byte) error {
 			if v, b, err = octets(b); err == nil {
 				m.MaterialBrand, err = last.text(6, s.listMaterialBrand, "custom", v)
 			}
-		case 3<<3 | 0: // used_mg
+		case 3 << 3: // used_mg
 			n, b, err = varint(b)
 			m.UsedMg = uint32(n)
-		case 4<<3 | 0: // used_mm
+		case 4 << 3: // used_mm
 			n, b, err = varint(b)
 			m.UsedMm = uint32(n)
-		case 5<<3 | 0: // nozzle_um
+		case 5 << 3: // nozzle_um
 			n, b, err = varint(b)
 			m.NozzleUm = uint32(n)
 		default:
@@ -466,16 +466,16 @@ func decodeCounters(m *telemetryv1.UsageCounters, last *lastTexts, b []byte) err
 			return err
 		}
 		switch tag {
-		case 1<<3 | 0: // slices_started
+		case 1 << 3: // slices_started
 			n, b, err = varint(b)
 			m.SlicesStarted = uint32(n)
-		case 2<<3 | 0: // slices_finished
+		case 2 << 3: // slices_finished
 			n, b, err = varint(b)
 			m.SlicesFinished = uint32(n)
-		case 3<<3 | 0: // slices_failed
+		case 3 << 3: // slices_failed
 			n, b, err = varint(b)
 			m.SlicesFailed = uint32(n)
-		case 4<<3 | 0: // slices_cancelled
+		case 4 << 3: // slices_cancelled
 			n, b, err = varint(b)
 			m.SlicesCancelled = uint32(n)
 		default:

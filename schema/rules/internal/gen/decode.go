@@ -61,7 +61,7 @@ func (d *%[1]s) %[4]s(b []byte) error {
 func (g *generator) decode(fd protoreflect.FieldDescriptor, room int) {
 	w, name := &g.functions, goName(fd)
 	number := func(assign string, args ...any) {
-		fmt.Fprintf(w, "case %d<<3 | 0: // %s\nn, b, err = varint(b)\n", fd.Number(), fd.Name())
+		fmt.Fprintf(w, "case %d<<3: // %s\nn, b, err = varint(b)\n", fd.Number(), fd.Name())
 		fmt.Fprintf(w, assign+"\n", args...)
 	}
 	octets := func(then string, args ...any) {
