@@ -62,6 +62,7 @@ func Write(dir string, c Content) error {
 		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
 		w.file(filepath.Join("data", t.Metric.Name+".csv"), func() ([]byte, error) { return encodeCSV(t) })
 		w.file(filepath.Join("data", t.Metric.Name+".json"), func() ([]byte, error) { return encodeJSON(t) })
+		w.file(filepath.Join("data", t.Metric.Name+".parquet"), func() ([]byte, error) { return encodeParquet(t) })
 	}
 	return errors.Join(w.problems...)
 }
