@@ -6,12 +6,15 @@
 // telephone and in the dark. A page that fails leaves the pages before it as
 // they were.
 //
-//	index.html             the latest week in a few charts, and all metrics
+//	index.html             how much, lines over the weeks, a few charts
+//	machines.html ...      each subject: a chart and a table of every metric
 //	metric/<name>.html     one metric: chart, table, weeks, how it was made
-//	data/<name>.csv .json  every released row of it
+//	data/<name>.csv .json .parquet   every released row of it
+//	data.html              the downloads, and what their columns are
+//	missing.html           what is withheld, drowned, cut or folded, and why
 //	dictionary.html        every field that may be collected, with its rule
 //	privacy.html           what is promised, and what is not
-//	style.css
+//	style.css icon.svg
 package site
 
 import (
@@ -34,7 +37,7 @@ const (
 	folderMode = 0o755
 )
 
-//go:embed page/*.html page/style.css
+//go:embed page/*.html page/style.css page/icon.svg
 var files embed.FS
 
 // Table is everything that is released of one metric, in the order of periods.
@@ -55,7 +58,13 @@ type Content struct {
 func Write(dir string, c Content) error {
 	w := &writer{dir: dir}
 	w.copy("style.css")
-	w.page("index.html", "index", newIndex(c))
+	w.copy("icon.svg")
+	w.page("index.html", "overview", newOverview(c))
+	for _, page := range newTopics(c) {
+		w.page(page.Here, "topic", page)
+	}
+	w.page("data.html", "downloads", newDownloads(c))
+	w.page("missing.html", "missing", newMissing(c))
 	w.page("privacy.html", "privacy", newPrivacy(c))
 	w.page("dictionary.html", "dictionary", newDictionary())
 	for _, t := range c.Tables {
@@ -80,6 +89,7 @@ func (w *writer) copy(name string) {
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent": percent,
 	"delta":   delta,
+	"pos":     position,
 }).ParseFS(files, "page/*.html"))
 
 func (w *writer) page(name, page string, data any) {
