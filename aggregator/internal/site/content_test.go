@@ -16,7 +16,7 @@ import (
 // lastWeek is the latest week of the made-up content.
 var lastWeek = period.Of(time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC))
 
-// madeUp is what a site of a fleet of some hundred thousand installations holds:
+// madeUp is what a site of a fleet of some thousand installations holds:
 // the shapes of real content, with the noise of the plan. A week is missing, one
 // metric was changed, one was withheld, one never published.
 func madeUp(t *testing.T, weeks int) Content {
@@ -52,7 +52,7 @@ func madeUp(t *testing.T, weeks int) Content {
 			c.Releases = append(c.Releases, release)
 			if release.Status == publish.Released {
 				table := tables[d.Metric.Name]
-				table.Rows = append(table.Rows, madeUpRows(random, d.Metric, week, d.Cells.Sigma, 120_000*(1+0.02*float64(weeks-w)))...)
+				table.Rows = append(table.Rows, madeUpRows(random, d.Metric, week, d.Cells.Sigma, 9_000*(1+0.02*float64(weeks-w)))...)
 				table.Quantiles = append(table.Quantiles, madeUpQuantiles(d.Metric, week)...)
 			}
 		}

@@ -31,7 +31,7 @@ func value(column, v string) string {
 	switch column {
 	case "machine":
 		if v == "custom" {
-			return "machines of no catalogue"
+			return "other machines"
 		}
 		if machine, ok := catalog.MachineByID(v); ok {
 			return machine.Name

@@ -10,8 +10,8 @@ type overview struct {
 	Figures   []figure
 	Trends    []Chart
 	Cards     []card
-	Drowned   int
-	Published int
+	Drowned   string
+	Published string
 	Guarantee plan.Guarantee
 }
 
@@ -49,13 +49,17 @@ func newOverview(c Content) overview {
 			page.Cards = append(page.Cards, newCard(t, page.Week, headlineBars))
 		}
 	}
+	drowned, published := 0, 0
 	for _, t := range c.Tables {
 		for _, r := range ofWeek(t.Rows, page.Week) {
-			page.Published++
+			published++
 			if r.Status != "ok" {
-				page.Drowned++
+				drowned++
 			}
 		}
+	}
+	if published > 0 {
+		page.Drowned, page.Published = amount(float64(drowned)), amount(float64(published))
 	}
 	return page
 }

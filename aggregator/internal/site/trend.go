@@ -15,9 +15,9 @@ const (
 	trendHeight = 240
 	smallHeight = 150 // of one of several beside each other
 	trendWeeks  = 26  // half a year
-	// edge keeps the first and the last week off the border, where half of their
-	// dots would be cut.
-	edge = 3.0
+	// The first week stands right of the numbers of the axis, and the last so far
+	// from the border that its dot is not cut.
+	firstWeek, lastDot = 14.0, 98.0
 	// zoomFrom: where every interval lies above this part of the largest number,
 	// the axis does not begin at zero, and the chart says so.
 	zoomFrom = 0.5
@@ -67,7 +67,7 @@ func newTrend(id, title, unit string, rows []publish.Statistic, definitions map[
 		p := Point{X: 50, Y: 100 - vertical.place(r.Value), Low: 100 - vertical.place(r.Low), High: 100 - vertical.place(r.High),
 			Week: r.Week, Amount: scaled(r, r.Value), Interval: interval(r), Doubtful: r.Status != "ok"}
 		if last > first {
-			p.X = edge + (100-2*edge)*(dayOf(r)-first)/(last-first)
+			p.X = firstWeek + (lastDot-firstWeek)*(dayOf(r)-first)/(last-first)
 		}
 		if i > 0 && !follows(rows[i-1], r, definitions) {
 			c.Broken = true
@@ -122,7 +122,7 @@ func weekLabels(points []Point) []Mark {
 	if n == 1 {
 		return []Mark{newMark(50, points[0].Week, 0, 1)}
 	}
-	marks := []Mark{newMark(0, points[0].Week, 0, 2), newMark(100, points[n-1].Week, 1, 2)}
+	marks := []Mark{{points[0].X, "start", points[0].Week}, newMark(100, points[n-1].Week, 1, 2)}
 	if n > 4 {
 		marks = slices.Insert(marks, 1, newMark(points[n/2].X, points[n/2].Week, 1, 3))
 	}
