@@ -33,12 +33,14 @@ type Tick struct {
 const wantedTicks = 3
 
 // ticks returns lines at round numbers in the unit, which is a scale-th of what is
-// stored.
+// stored. Zero has a line of its own and no number.
 func (a axis) ticks(scale float64) []Tick {
 	step := roundStep((a.high-a.low)/scale/wantedTicks) * scale
 	var list []Tick
 	for v := math.Ceil(a.low/step) * step; v <= a.high; v += step {
-		list = append(list, Tick{100 - a.at(v), amount(v / scale)})
+		if v != 0 {
+			list = append(list, Tick{100 - a.at(v), amount(v / scale)})
+		}
 	}
 	return list
 }

@@ -108,7 +108,7 @@ func (c Chart) LabelsLine() int { return c.Height - 6 }
 func newChart(m *metrics.Metric, week string, rows []publish.Statistic, limit int) Chart {
 	c := Chart{ID: m.Name, Title: m.Title + ", week " + week, Kind: Bars, Week: week, Unit: m.Unit}
 	shown := slices.Clone(rows)
-	if len(m.Keys) == 1 && m.Keys[0].Numeric && m.Cells() > 6 {
+	if isScale(m) {
 		c.Kind = Columns
 		shown = trim(shown)
 	} else {
@@ -139,6 +139,9 @@ func newChart(m *metrics.Metric, week string, rows []publish.Statistic, limit in
 	c.Desc = describeBars(c)
 	return c
 }
+
+// isScale reports whether a metric's keys are the steps of a scale.
+func isScale(m *metrics.Metric) bool { return len(m.Keys) == 1 && m.Keys[0].Numeric && m.Cells() > 6 }
 
 // largestFirst orders rows for reading. Equal ones, of which there are many once
 // noise is reduced to nothing, keep the order of their keys.

@@ -28,7 +28,7 @@ func TestMissing(t *testing.T) {
 	}
 	for _, want := range []string{
 		`<a href="metric/prime_tower_use.html">Prime tower</a></th><td>2026-W46</td>`, // withheld
-		`<a href="metric/wall_count.html">Wall count</a></th><td>2026-W37, 2026-W38`, // never published
+		`<a href="metric/wall_count.html">Wall count</a></th><td>2026-W37, 2026-W38`,  // never published
 		"of low confidence", "3.1 % ± 0.8 %", "counted as “custom”",
 	} {
 		if !strings.Contains(string(text), want) {

@@ -165,8 +165,11 @@ func changeOf(rows []publish.Statistic, definitions map[string]string) string {
 }
 
 // smallTrends follows the largest keys of the latest week over the weeks. Keys that
-// noise drowns are not worth following.
+// noise drowns are not worth following, nor are single steps of a scale.
 func smallTrends(c Content, t Table) []Chart {
+	if isScale(t.Metric) {
+		return nil
+	}
 	latest := slices.Clone(ofWeek(t.Rows, latestOf(t)))
 	slices.SortStableFunc(latest, largestFirst)
 	latest = slices.DeleteFunc(latest, func(r publish.Statistic) bool { return r.Status != "ok" })
