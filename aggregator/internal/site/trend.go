@@ -157,11 +157,11 @@ func changeOf(rows []publish.Statistic, definitions map[string]string) string {
 	error95 := z95 * math.Hypot(a.StdErr, b.StdErr) / float64(b.Scale)
 	switch {
 	case change > error95:
-		return fmt.Sprintf("up by %s ± %s on the week before", amount(change), amount(error95))
+		return fmt.Sprintf("up by %s ± %s on the week before", amount(change), amount(error95))
 	case change < -error95:
-		return fmt.Sprintf("down by %s ± %s on the week before", amount(-change), amount(error95))
+		return fmt.Sprintf("down by %s ± %s on the week before", amount(-change), amount(error95))
 	}
-	return fmt.Sprintf("no change on the week before that stands out of the noise (± %s)", amount(error95))
+	return fmt.Sprintf("no change on the week before that stands out of the noise (± %s)", amount(error95))
 }
 
 // smallTrends follows the largest keys of the latest week over the weeks. Keys that

@@ -77,10 +77,10 @@ func TestChange(t *testing.T) {
 		before, after int64
 		want          string
 	}{
-		{100, 128, "up by 28 ± 28 on the week before"},
-		{100, 127, "no change on the week before that stands out of the noise (± 28)"},
-		{128, 100, "down by 28 ± 28 on the week before"},
-		{-5, 60, "up by 65 ± 28 on the week before"}, // of unbiased numbers
+		{100, 128, "up by 28 ± 28 on the week before"},
+		{100, 127, "no change on the week before that stands out of the noise (± 28)"},
+		{128, 100, "down by 28 ± 28 on the week before"},
+		{-5, 60, "up by 65 ± 28 on the week before"}, // of unbiased numbers
 	}
 	for _, tt := range tests {
 		if got := changeOf(weekly(10, fourWeeks, tt.before, tt.after), same); got != tt.want {
