@@ -1,6 +1,9 @@
 package site
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // axis maps stored numbers to percentages.
 type axis struct {
@@ -33,13 +36,13 @@ type Tick struct {
 const wantedTicks = 3
 
 // ticks returns lines at round numbers in the unit, which is a scale-th of what is
-// stored. Zero has a line of its own and no number.
-func (a axis) ticks(scale float64) []Tick {
+// stored and which say writes. Zero has a line of its own and no number.
+func (a axis) ticks(scale float64, say func(float64) string) []Tick {
 	step := roundStep((a.high-a.low)/scale/wantedTicks) * scale
 	var list []Tick
 	for v := math.Ceil(a.low/step) * step; v <= a.high; v += step {
 		if v != 0 {
-			list = append(list, Tick{100 - a.at(v), amount(v / scale)})
+			list = append(list, Tick{100 - a.at(v), say(v / scale)})
 		}
 	}
 	return list
@@ -72,4 +75,26 @@ func newMark(x float64, text string, i, n int) Mark {
 		return Mark{100, "end", text}
 	}
 	return Mark{x, "middle", text}
+}
+
+// roundUnit is what round numbers of a column are multiples of, on an axis that goes
+// up to high: nobody reads 1 h 23, 2 h 47, 4 h 10 as even steps.
+func roundUnit(column string, high float64) float64 {
+	second := 0.0
+	switch {
+	case strings.HasSuffix(column, "_per_s"):
+	case strings.HasSuffix(column, "_ms"):
+		second = 1000
+	case strings.HasSuffix(column, "_s"):
+		second = 1
+	}
+	switch {
+	case second == 0:
+		return 1
+	case high >= 3*3600*second:
+		return 3600 * second
+	case high >= 3*60*second:
+		return 60 * second
+	}
+	return second
 }

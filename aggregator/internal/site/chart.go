@@ -122,7 +122,7 @@ func newChart(m *metrics.Metric, week string, rows []publish.Statistic, limit in
 	}
 	scale := newAxis(0, float64(longest), fullScale)
 	if c.Kind == Columns && len(shown) > 0 {
-		c.Ticks = scale.ticks(float64(shown[0].Scale))
+		c.Ticks = scale.ticks(float64(shown[0].Scale), amount)
 	}
 	for i, r := range shown {
 		b := newBar(m, r, scale)

@@ -52,7 +52,7 @@ func newMetricPage(c Content, t Table) metricPage {
 		trend := newTrend(m.Name+"-trend", m.Title+", by week", m.Unit, t.Rows, definitionsOf(c, m.Name), trendHeight)
 		page.Trend = &trend
 	} else {
-		page.Trends = smallTrends(c, t)
+		page.Trends = append(smallTrends(c, t), quantileTrends(c, t)...)
 	}
 	listed := rows
 	if page.Chart.Kind != Columns {

@@ -36,3 +36,35 @@ func TestMissing(t *testing.T) {
 		}
 	}
 }
+
+// What must not be claimed is on no page: "anonymous" stands only where it is
+// denied, and nobody "never sees" an address or "prevents" forgery.
+func TestNoFalseClaims(t *testing.T) {
+	dir := shown(t, 2)
+	names, err := filepath.Glob(filepath.Join(dir, "*.html"))
+	if err != nil || len(names) < 9 {
+		t.Fatalf("%d pages, %v", len(names), err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := strings.ToLower(strings.ReplaceAll(string(text), "pseudonymous, not anonymous", ""))
+		for _, claim := range []string{"anonymous", "anonymi", "never see", "no data loss", "prevents", "cannot be identified", "100 % private", "guaranteed private"} {
+			if strings.Contains(page, claim) {
+				t.Errorf("%s claims %q", filepath.Base(name), claim)
+			}
+		}
+	}
+	statement, err := os.ReadFile(filepath.Join(dir, "privacy.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"5 weeks", "2.35", "52 weeks", "8.53", "1e-8", "at the latest 30 days", "What this does not cover", "consent withdraw", "agent erase", "address of the connection",
+		"layer height um", "operator’s duty", "three times the μ"} {
+		if !strings.Contains(string(statement), want) {
+			t.Errorf("the statement does not say %q", want)
+		}
+	}
+}

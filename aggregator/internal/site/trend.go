@@ -43,33 +43,68 @@ type line struct {
 	Broken bool     // some weeks next to each other cannot be compared
 }
 
-// newTrend draws the rows of one key over the weeks, in their order. Weeks of
-// other definitions, or with a gap between them, are not joined: a line would
-// claim a change that nobody measured.
+// reading is one week of a line, in its unit.
+type reading struct {
+	week             string
+	value, low, high float64
+	doubtful         bool
+}
+
+// readings makes readings of one key's rows.
+func readings(rows []publish.Statistic) []reading {
+	var list []reading
+	for _, r := range rows {
+		scale := float64(r.Scale)
+		list = append(list, reading{r.Week, float64(r.Value) / scale, float64(r.Low) / scale, float64(r.High) / scale, r.Status != "ok"})
+	}
+	return list
+}
+
+// drawing is what a chart of weeks is about.
+type drawing struct {
+	id, title, unit string
+	height          int
+	say             func(float64) string // writes a number of the unit
+	round           float64              // what round numbers are multiples of
+	definitions     map[string]string    // by which each week was made
+}
+
+// newTrend draws the rows of one key over the weeks, in their order.
 func newTrend(id, title, unit string, rows []publish.Statistic, definitions map[string]string, height int) Chart {
 	rows = rows[max(0, len(rows)-trendWeeks):]
-	c := Chart{ID: id, Title: title, Kind: Line, Height: height, Unit: unit}
-	if len(rows) == 0 {
+	c := drawing{id, title, unit, height, amount, 1, definitions}.draw(readings(rows))
+	if change := changeOf(rows, definitions); change != "" {
+		c.Desc += " In the last week: " + change + "."
+	}
+	return c
+}
+
+// draw draws a line. Weeks of other definitions, or with a gap between them, are
+// not joined: a line would claim a change that nobody measured.
+func (d drawing) draw(list []reading) Chart {
+	c := Chart{ID: d.id, Title: d.title, Kind: Line, Height: d.height, Unit: d.unit}
+	if len(list) == 0 {
 		c.Desc = "Nothing is published."
 		return c
 	}
-	low, high := slices.MinFunc(rows, byLow).Low, slices.MaxFunc(rows, byHigh).High
-	c.Zoomed = float64(low) > zoomFrom*float64(high)
+	low := slices.MinFunc(list, func(a, b reading) int { return cmp.Compare(a.low, b.low) }).low
+	high := slices.MaxFunc(list, func(a, b reading) int { return cmp.Compare(a.high, b.high) }).high
+	c.Zoomed = low > zoomFrom*high
 	bottom := 0.0
 	if c.Zoomed {
-		bottom = float64(low) - float64(high-low)/4
+		bottom = low - (high-low)/4
 	}
-	vertical := newAxis(bottom, float64(high), fullScale)
-	c.Ticks = vertical.ticks(float64(rows[0].Scale))
-	first, last := dayOf(rows[0]), dayOf(rows[len(rows)-1])
+	vertical := newAxis(bottom, high, fullScale)
+	c.Ticks = vertical.ticks(d.round, func(v float64) string { return d.say(v * d.round) })
+	first, last := dayOf(list[0].week), dayOf(list[len(list)-1].week)
 	var run []Point
-	for i, r := range rows {
-		p := Point{X: 50, Y: 100 - vertical.place(r.Value), Low: 100 - vertical.place(r.Low), High: 100 - vertical.place(r.High),
-			Week: r.Week, Amount: scaled(r, r.Value), Interval: interval(r), Doubtful: r.Status != "ok"}
+	for i, r := range list {
+		p := Point{X: 50, Y: 100 - vertical.at(r.value), Low: 100 - vertical.at(r.low), High: 100 - vertical.at(r.high),
+			Week: r.week, Amount: d.say(r.value), Interval: d.say(r.low) + " to " + d.say(r.high), Doubtful: r.doubtful}
 		if last > first {
-			p.X = firstWeek + (lastDot-firstWeek)*(dayOf(r)-first)/(last-first)
+			p.X = firstWeek + (lastDot-firstWeek)*(dayOf(r.week)-first)/(last-first)
 		}
-		if i > 0 && !follows(rows[i-1], r, definitions) {
+		if i > 0 && !follows(list[i-1].week, r.week, d.definitions) {
 			c.Broken = true
 			c.join(run)
 			run = nil
@@ -79,25 +114,22 @@ func newTrend(id, title, unit string, rows []publish.Statistic, definitions map[
 	}
 	c.join(run)
 	c.Labels = weekLabels(c.Points)
-	c.Desc = describeTrend(c, rows, definitions)
+	c.Desc = describeTrend(c)
 	return c
 }
 
-func byLow(a, b publish.Statistic) int  { return cmp.Compare(a.Low, b.Low) }
-func byHigh(a, b publish.Statistic) int { return cmp.Compare(a.High, b.High) }
-
-// dayOf returns the number of a row's week's Monday.
-func dayOf(r publish.Statistic) float64 {
-	p, err := period.Parse(r.Week)
+// dayOf returns the number of a week's Monday.
+func dayOf(week string) float64 {
+	p, err := period.Parse(week)
 	if err != nil {
 		return 0 // the database holds Mondays only
 	}
 	return float64(p)
 }
 
-// follows reports whether b is the week after a and means the same.
-func follows(a, b publish.Statistic, definitions map[string]string) bool {
-	return dayOf(b)-dayOf(a) == 7 && definitions[a.Week] == definitions[b.Week]
+// follows reports whether b is the week after a and was made as a was.
+func follows(a, b string, definitions map[string]string) bool {
+	return dayOf(b)-dayOf(a) == 7 && definitions[a] == definitions[b]
 }
 
 // join draws a line through weeks that follow each other.
@@ -129,13 +161,13 @@ func weekLabels(points []Point) []Mark {
 	return marks
 }
 
-func describeTrend(c Chart, rows []publish.Statistic, definitions map[string]string) string {
-	last := rows[len(rows)-1]
-	text := fmt.Sprintf("%d weeks from %s to %s in %s, with 95 %% intervals. The last is %s, between %s", len(rows), rows[0].Week, last.Week, c.Unit, scaled(last, last.Value), interval(last))
-	if change := changeOf(rows, definitions); change != "" {
-		text += "; " + change
+func describeTrend(c Chart) string {
+	first, last := c.Points[0], c.Points[len(c.Points)-1]
+	text := fmt.Sprintf("%d weeks from %s to %s, with 95 %% intervals. The last is %s", len(c.Points), first.Week, last.Week, last.Amount)
+	if c.Unit != "" {
+		text += " " + c.Unit
 	}
-	text += "."
+	text += ", between " + last.Interval + "."
 	if c.Zoomed {
 		text += " The axis does not begin at zero."
 	}
@@ -150,7 +182,7 @@ func changeOf(rows []publish.Statistic, definitions map[string]string) string {
 		return ""
 	}
 	a, b := rows[len(rows)-2], rows[len(rows)-1]
-	if !follows(a, b, definitions) {
+	if !follows(a.Week, b.Week, definitions) {
 		return ""
 	}
 	change := float64(b.Raw-a.Raw) / float64(b.Scale)
@@ -180,6 +212,29 @@ func smallTrends(c Content, t Table) []Chart {
 		if len(rows) > 1 {
 			charts = append(charts, newTrend(fmt.Sprintf("%s-trend-%d", t.Metric.Name, i), label(t.Metric, top.Key), t.Metric.Unit, rows, definitions, smallHeight))
 		}
+	}
+	return charts
+}
+
+// quantileTrends follows the median and the ninth decile over the weeks: of a scale
+// they say what single steps do not.
+func quantileTrends(c Content, t Table) []Chart {
+	var charts []Chart
+	for i, q := range []float64{0.5, 0.9} {
+		var list []reading
+		for _, r := range t.Quantiles {
+			if r.Quantile == q {
+				list = append(list, reading{r.Week, r.Value, r.Low, r.High, r.Status != "ok"})
+			}
+		}
+		if len(list) < 2 {
+			continue
+		}
+		column := t.Metric.Keys[0].Column
+		charts = append(charts, drawing{
+			id: fmt.Sprintf("%s-quantile-%d", t.Metric.Name, i), title: t.Metric.Title + ", " + quantileName(q), height: smallHeight,
+			say: func(v float64) string { return number(column, v) }, round: roundUnit(column, list[len(list)-1].high), definitions: definitionsOf(c, t.Metric.Name),
+		}.draw(list[max(0, len(list)-trendWeeks):]))
 	}
 	return charts
 }

@@ -108,11 +108,37 @@ func TestTicks(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, tick := range newAxis(tt.low, tt.high, fullScale).ticks(tt.scale) {
+		for _, tick := range newAxis(tt.low, tt.high, fullScale).ticks(tt.scale, amount) {
 			got = append(got, tick.Label)
 		}
 		if strings.Join(got, " ") != strings.ReplaceAll(tt.want, "1000", "1\u202f000") {
 			t.Errorf("%g to %g: %q, want %q", tt.low, tt.high, got, tt.want)
+		}
+	}
+}
+
+// Durations have even steps.
+func TestQuantileTrends(t *testing.T) {
+	c := madeUp(t, 10)
+	table, ok := tableOf(c, "print_time")
+	if !ok {
+		t.Fatal("there is no metric print_time")
+	}
+	charts := quantileTrends(c, table)
+	if len(charts) != 2 || len(charts[0].Points) != 9 || len(charts[0].Paths) != 2 || !strings.HasPrefix(charts[0].Title, "Print time, median") {
+		t.Fatalf("got %+v, want the median and the ninth decile of nine weeks with a gap", charts)
+	}
+	for _, chart := range charts {
+		for _, tick := range chart.Ticks {
+			if !strings.HasSuffix(tick.Label, "0") && !strings.HasSuffix(tick.Label, " min") && !strings.HasSuffix(tick.Label, " d") {
+				t.Errorf("%s has a line at %s", chart.Title, tick.Label)
+			}
+		}
+	}
+	for column, want := range map[string]float64{"print_time_s": 3600, "slicing_time_ms": 60_000, "speed_mm_per_s": 1, "layer_height_um": 1} {
+		high := map[string]float64{"print_time_s": 20_000, "slicing_time_ms": 200_000}[column]
+		if got := roundUnit(column, high); got != want {
+			t.Errorf("%s: %g, want %g", column, got, want)
 		}
 	}
 }
