@@ -33,7 +33,7 @@ type Tick struct {
 }
 
 // wantedTicks is how many lines a chart should have about.
-const wantedTicks = 3
+const wantedTicks = 4
 
 // ticks returns lines at round numbers in the unit, which is a scale-th of what is
 // stored and which say writes. Zero has a line of its own and no number.
