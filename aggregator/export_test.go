@@ -18,7 +18,7 @@ import (
 )
 
 // A reader that we did not write reads the same columns and rows from each Parquet
-// file as from the metric's view.
+// file as from the metric's view, and the same sums from the CSV.
 func TestParquetIsTheView(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -60,6 +60,12 @@ func TestParquetIsTheView(t *testing.T) {
 		want := lines(t, reader, fmt.Sprintf(everything, strings.Join(list, ", "), view))
 		if len(got) != 2*m.Cells() || !slices.Equal(got, want) {
 			t.Errorf("%s: %d rows in the file, %d in the view, or they differ", m.Name, len(got), len(want))
+		}
+		const sums = "SELECT concat(toString(count()), ' rows, ', toString(round(sum(%[1]s), 3)), ' ', toString(round(sum(%[2]s), 3))) FROM %[3]s"
+		text := fmt.Sprintf("file('%s', CSVWithNames)", filepath.Join(dir, "data", m.Name+".csv"))
+		inText := lines(t, reader, fmt.Sprintf(sums, "value_raw / scale", "value / scale", text))
+		if inView := lines(t, reader, fmt.Sprintf(sums, "value_raw", "value", view)); !slices.Equal(inText, inView) {
+			t.Errorf("%s: %v in the CSV file, %v in the view", m.Name, inText, inView)
 		}
 	}
 }

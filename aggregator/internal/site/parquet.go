@@ -1,8 +1,8 @@
 package site
 
 import (
-	"bytes"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"time"
@@ -14,13 +14,15 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
+// rowGroup is how many rows the library holds before it writes them.
+const rowGroup = 50_000
+
 // encodeParquet writes a metric's rows with the columns, in the order and of the
 // types of its view published.<name>: keys typed, numbers in the metric's unit.
 // What the metric is stands in the file's own notes.
-func encodeParquet(t Table) ([]byte, error) {
+func encodeParquet(out io.Writer, t Table) error {
 	row := rowType(t)
-	var b bytes.Buffer
-	w := parquet.NewWriter(&b, parquet.SchemaOf(reflect.New(row).Interface()), parquet.Compression(&zstd.Codec{}),
+	w := parquet.NewWriter(out, parquet.SchemaOf(reflect.New(row).Interface()), parquet.Compression(&zstd.Codec{}), parquet.MaxRowsPerRowGroup(rowGroup),
 		parquet.CreatedBy("slicemetry", "", ""),
 		parquet.KeyValueMetadata("title", t.Metric.Title),
 		parquet.KeyValueMetadata("question", t.Metric.Question),
@@ -28,16 +30,16 @@ func encodeParquet(t Table) ([]byte, error) {
 	for _, r := range t.Rows {
 		v := reflect.New(row)
 		if err := fillRow(v.Elem(), t, r); err != nil {
-			return nil, err
+			return err
 		}
 		if err := w.Write(v.Interface()); err != nil {
-			return nil, fmt.Errorf("encode: %w", err)
+			return fmt.Errorf("encode: %w", err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
+		return fmt.Errorf("encode: %w", err)
 	}
-	return b.Bytes(), nil
+	return nil
 }
 
 // rowType makes the struct of a row: the library reads columns and their order

@@ -18,11 +18,12 @@
 package site
 
 import (
-	"bytes"
+	"bufio"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -69,9 +70,9 @@ func Write(dir string, c Content) error {
 	w.page("dictionary.html", "dictionary", newDictionary())
 	for _, t := range c.Tables {
 		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
-		w.file(filepath.Join("data", t.Metric.Name+".csv"), func() ([]byte, error) { return encodeCSV(t) })
-		w.file(filepath.Join("data", t.Metric.Name+".json"), func() ([]byte, error) { return encodeJSON(t) })
-		w.file(filepath.Join("data", t.Metric.Name+".parquet"), func() ([]byte, error) { return encodeParquet(t) })
+		for format, encode := range encoders {
+			w.file(filepath.Join("data", t.Metric.Name+format), func(out io.Writer) error { return encode(out, t) })
+		}
 	}
 	return errors.Join(w.problems...)
 }
@@ -83,7 +84,14 @@ type writer struct {
 }
 
 func (w *writer) copy(name string) {
-	w.file(name, func() ([]byte, error) { return files.ReadFile("page/" + name) })
+	w.file(name, func(out io.Writer) error {
+		text, err := files.ReadFile("page/" + name)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(text)
+		return err
+	})
 }
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -93,31 +101,29 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 }).ParseFS(files, "page/*.html"))
 
 func (w *writer) page(name, page string, data any) {
-	w.file(name, func() ([]byte, error) {
-		var b bytes.Buffer
-		err := templates.ExecuteTemplate(&b, page, data)
-		return b.Bytes(), err
-	})
+	w.file(name, func(out io.Writer) error { return templates.ExecuteTemplate(out, page, data) })
 }
 
 // file writes a file beside its place and moves it there, so that a reader sees
 // the old one or the new one, whole.
-func (w *writer) file(name string, content func() ([]byte, error)) {
+func (w *writer) file(name string, content func(io.Writer) error) {
 	if err := w.put(filepath.Join(w.dir, name), content); err != nil {
 		w.problems = append(w.problems, fmt.Errorf("site: %s: %w", name, err))
 	}
 }
 
-func (w *writer) put(path string, content func() ([]byte, error)) error {
-	text, err := content()
-	if err != nil {
-		return err
-	}
+func (w *writer) put(path string, content func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", text, fileMode); err != nil {
+	beside := path + ".new"
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	out := bufio.NewWriter(file)
+	if err := errors.Join(content(out), out.Flush(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(beside))
+	}
+	return os.Rename(beside, path)
 }
