@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,30 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	b.t = t
 	checkSkip(t, b, server.URL)
+	checkPrint(t, b, server.URL)
+}
+
+// checkPrint: on paper there are no links to click, the paper is white also where the
+// screen is dark, and the folded tables are open.
+func checkPrint(t *testing.T, b *browser, url string) {
+	t.Helper()
+	b.open(url+"/machines.html", 800, "dark")
+	b.call("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	var paper struct {
+		Links, Background string
+		Table             float64
+	}
+	b.eval(`({Links: getComputedStyle(document.querySelector('nav ul')).display, Background: getComputedStyle(document.body).backgroundColor, Table: document.querySelector('details table').getBoundingClientRect().height})`, &paper)
+	if paper.Links != "none" || paper.Background != "rgb(255, 255, 255)" || paper.Table < 100 {
+		t.Errorf("on paper: %+v, want no links, white, the table shown", paper)
+	}
+	if keep := os.Getenv("SLICEMETRY_SITE"); keep != "" { // to look at it
+		var shot struct{ Data []byte }
+		b.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true, "clip": map[string]any{"x": 0, "y": 0, "width": 800, "height": 2000, "scale": 1}}, &shot)
+		if err := os.WriteFile(filepath.Join(keep, "print.png"), shot.Data, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // reporter is what a check says its findings to: a test, or the test of the checks.
