@@ -7,7 +7,7 @@
 // raw rows are dropped when they are published, and before they are 30 days past
 // their week in any case.
 //
-// How: five operations on one database.
+// How: operations on one database, and one on what Site wrote.
 //
 //	Plan     what will be published, how exactly, and what it promises: no data
 //	Publish  for each metric of a closed period
@@ -15,6 +15,7 @@
 //	             (durable)        (in SQL)      (noise)        (durable)
 //	Ledger   what was spent
 //	Site     static pages of everything published
+//	Serve    these pages and downloads, read-only, from a folder
 //	Drop     raw rows that are done with
 //
 // Each arrow is a type that only the step before can make: data cannot be read

@@ -28,6 +28,7 @@ Examples:
   aggregator publish -period 2026-W46      publish one week; again: nothing changes
   aggregator ledger                        what was spent on which week
   aggregator site -out /srv/www            pages for people, with downloads
+  aggregator serve -dir /srv/www           serve them, read-only, on loopback
   aggregator drop                          raw rows that are published or 30 days old
 
 A daily job is: aggregator publish -all-closed && aggregator site -out DIR; aggregator drop
@@ -45,12 +46,12 @@ func command(out, errOut io.Writer) *ffcli.Command {
 	root.SetOutput(errOut)
 	return &ffcli.Command{
 		Name:       "aggregator",
-		ShortUsage: "aggregator <plan | publish | ledger | site | drop> [flags]",
+		ShortUsage: "aggregator <plan | publish | ledger | site | serve | drop> [flags]",
 		ShortHelp:  "publish differentially private statistics",
 		LongHelp:   longHelp,
 		FlagSet:    root,
 		Subcommands: []*ffcli.Command{
-			planCommand(out, errOut), publishCommand(out, errOut), ledgerCommand(out, errOut), siteCommand(out, errOut), dropCommand(out, errOut),
+			planCommand(out, errOut), publishCommand(out, errOut), ledgerCommand(out, errOut), siteCommand(out, errOut), serveCommand(out, errOut), dropCommand(out, errOut),
 		},
 		Exec: func(context.Context, []string) error { return flag.ErrHelp },
 	}

@@ -60,12 +60,12 @@ func writeRows(ctx context.Context, conn Conn, table release.Table, delta float6
 	if c := table.Clip(); c != nil {
 		share, shareError = &c.Share, &c.StdErr
 	}
-	epsilon := d.Epsilon(delta)
+	epsilon, tidy := d.Epsilon(delta), Tidy(table.Rows())
 	return insert(ctx, conn, token(r), `INSERT INTO published.statistics (period, metric, cell, key, value_raw, value, std_err,
 		ci95_lo, ci95_hi, status, scale, unit, epsilon, delta, mu2, cap_keys, cap_per_key, cap_total, clip_share,
 		clip_share_std_err, run)`, func(batch driver.Batch) error {
-		for _, row := range table.Rows() {
-			if err := batch.Append(r.Period.Start(), m.Name, uint32(row.Cell), row.Key, row.Raw, row.Value, row.StdErr,
+		for i, row := range table.Rows() {
+			if err := batch.Append(r.Period.Start(), m.Name, uint32(row.Cell), row.Key, row.Raw, tidy[i], row.StdErr,
 				row.Low, row.High, string(row.Status), m.Scale, m.Unit, epsilon, delta, d.Mu2(), m.Bounds.Keys,
 				m.Bounds.PerKey, m.Bounds.Total, share, shareError, r.Run); err != nil {
 				return err

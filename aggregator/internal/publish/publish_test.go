@@ -68,9 +68,10 @@ func TestWriteAndRead(t *testing.T) {
 		if err != nil || len(got) != len(table.Rows()) {
 			t.Fatalf("%s: %d rows, %v, want %d", name, len(got), err, len(table.Rows()))
 		}
+		tidy := Tidy(table.Rows())
 		for i, want := range table.Rows() {
 			g := got[i]
-			if g.Raw != want.Raw || g.Value != want.Value || g.StdErr != want.StdErr || g.Low != want.Low || g.High != want.High ||
+			if g.Raw != want.Raw || g.Value != tidy[i] || g.StdErr != want.StdErr || g.Low != want.Low || g.High != want.High ||
 				g.Status != string(want.Status) || !slices.Equal(g.Key, want.Key) || g.Week != week.String() {
 				t.Fatalf("%s: row %d is %+v, want %+v", name, i, g, want)
 			}

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/slicemetry/slicemetry/internal/period"
 )
@@ -72,6 +73,7 @@ func Releases(ctx context.Context, conn Conn) ([]Release, error) {
 // Statistics returns the published rows of a metric in the order of periods and keys.
 func Statistics(ctx context.Context, conn Conn, metric string) ([]Statistic, error) {
 	var list []Statistic
+	texts, keys := map[string]string{}, map[string][]string{}
 	err := each(ctx, conn, `SELECT toUInt32(period), metric, key, value_raw, value, std_err, ci95_lo, ci95_hi, toString(status),
 		scale, unit, epsilon, delta, mu2, cap_keys, cap_per_key, cap_total, clip_share, clip_share_std_err
 		FROM published.statistics FINAL WHERE metric = ?
@@ -83,11 +85,27 @@ func Statistics(ctx context.Context, conn Conn, metric string) ([]Statistic, err
 			&s.Epsilon, &s.Delta, &s.Mu2, &s.CapKeys, &s.CapPerKey, &s.CapTotal, &s.ClipShare, &s.ClipShareError); err != nil {
 			return err
 		}
-		s.Week = period.Period(monday).String()
+		// Of half a million rows a few thousand keys are different, and few other
+		// texts: rows share them.
+		s.Week, s.Metric = share(texts, period.Period(monday).String()), metric
+		s.Status, s.Unit = share(texts, s.Status), share(texts, s.Unit)
+		joined := strings.Join(s.Key, "\x00")
+		if _, ok := keys[joined]; !ok {
+			keys[joined] = s.Key
+		}
+		s.Key = keys[joined]
 		list = append(list, s)
 		return nil
 	})
 	return list, err
+}
+
+// share returns the first text that is equal to one.
+func share(texts map[string]string, text string) string {
+	if _, ok := texts[text]; !ok {
+		texts[text] = text
+	}
+	return texts[text]
 }
 
 // Quantiles returns the published quantiles of a metric in the order of periods.

@@ -23,7 +23,7 @@ func rowsOf(m *metrics.Metric, values ...int64) []publish.Statistic {
 func TestChartOfNames(t *testing.T) {
 	m, _ := metrics.ByName("installations_by_machine")
 	c := newChart(m, "2026-W46", rowsOf(m, 30, 90, 60), 2)
-	if c.Columns || len(c.Bars) != 2 || c.Left != m.Cells()-2 {
+	if c.Kind != Bars || len(c.Bars) != 2 || c.Left != m.Cells()-2 {
 		t.Fatalf("got %+v, want the two longest of %d bars", c, m.Cells())
 	}
 	if c.Bars[0].Amount != "90" || c.Bars[1].Amount != "60" || c.Bars[0].Interval != "80 to 100" {
@@ -37,8 +37,8 @@ func TestChartOfNames(t *testing.T) {
 func TestChartOfNumbers(t *testing.T) {
 	m, _ := metrics.ByName("layer_height")
 	c := newChart(m, "2026-W46", rowsOf(m, 0, 0, 0, 50, 0, 70), 1)
-	if !c.Columns || fmt.Sprintf("%d %s %s", len(c.Bars), c.First, c.Last) != "5 0.08 mm 0.16 mm" {
-		t.Errorf("got %d columns from %s to %s, want those that are known and one more at each end", len(c.Bars), c.First, c.Last)
+	if c.Kind != Columns || fmt.Sprintf("%d %s %s", len(c.Bars), c.Labels[0].Text, c.Labels[len(c.Labels)-1].Text) != "5 0.08 mm 0.16 mm" {
+		t.Errorf("got %d columns with labels %v, want those that are known and one more at each end", len(c.Bars), c.Labels)
 	}
 	if last := c.Bars[4]; last.Position+last.Width < 99.9 || last.Position+last.Width > 100.1 {
 		t.Errorf("the last column is at %g and %g wide", last.Position, last.Width)

@@ -1,20 +1,23 @@
 package site
 
 import (
-	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 )
 
+// encoders are the formats of the downloads. They write row by row: after a year the
+// largest metric has half a million of them.
+var encoders = map[string]func(io.Writer, Table) error{".csv": encodeCSV, ".json": encodeJSON, ".parquet": encodeParquet}
+
 // encodeCSV writes a metric's rows with a column for each dimension, numbers in
 // the stored integers beside the scale that divides them.
-func encodeCSV(t Table) ([]byte, error) {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
+func encodeCSV(out io.Writer, t Table) error {
+	w := csv.NewWriter(out)
 	header := []string{"period"}
 	for _, k := range t.Metric.Keys {
 		header = append(header, k.Column)
@@ -27,7 +30,7 @@ func encodeCSV(t Table) ([]byte, error) {
 			decimal(r.Epsilon), decimal(r.Delta), decimal(r.Mu2), whole(r.CapKeys), whole(r.CapPerKey), whole(r.CapTotal), optional(r.ClipShare), optional(r.ClipShareError)))
 	}
 	w.Flush()
-	return b.Bytes(), w.Error() // which holds the first error of the writes before
+	return w.Error() // which holds the first error of the writes before
 }
 
 func whole(v int64) string     { return strconv.FormatInt(v, 10) }
@@ -40,20 +43,37 @@ func optional(v *float64) string {
 	return decimal(*v)
 }
 
-// encodeJSON writes a metric with its definition, rows and quantiles.
-func encodeJSON(t Table) ([]byte, error) {
-	rows, quantiles := t.Rows, t.Quantiles
-	if rows == nil {
-		rows = []publish.Statistic{}
+// encodeJSON writes a metric with its definition, quantiles and rows, one a line.
+func encodeJSON(out io.Writer, t Table) error {
+	quantiles := t.Quantiles
+	if quantiles == nil {
+		quantiles = []publish.Quantile{}
 	}
-	text, err := json.MarshalIndent(map[string]any{
-		"metric": t.Metric.Name, "title": t.Metric.Title, "question": t.Metric.Question,
-		"keys": columns(t), "rows": rows, "quantiles": quantiles,
-	}, "", " ")
+	definition, err := json.Marshal(map[string]any{
+		"metric": t.Metric.Name, "title": t.Metric.Title, "question": t.Metric.Question, "keys": columns(t), "quantiles": quantiles,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
+		return fmt.Errorf("encode: %w", err)
 	}
-	return append(text, '\n'), nil
+	// The rows go inside of the object, before its end.
+	if _, err := fmt.Fprintf(out, "%s,\"rows\":[", definition[:len(definition)-1]); err != nil {
+		return err
+	}
+	for i, r := range t.Rows {
+		row, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("encode: %w", err)
+		}
+		separator := ",\n"
+		if i == 0 {
+			separator = "\n"
+		}
+		if _, err := fmt.Fprintf(out, "%s%s", separator, row); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(out, "\n]}\n")
+	return err
 }
 
 func columns(t Table) []string {

@@ -30,6 +30,9 @@ func label(m *metrics.Metric, key []string) string {
 func value(column, v string) string {
 	switch column {
 	case "machine":
+		if v == "custom" {
+			return "other machines"
+		}
 		if machine, ok := catalog.MachineByID(v); ok {
 			return machine.Name
 		}
@@ -115,4 +118,9 @@ func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 
 // delta writes a small probability: 1e-8.
 func delta(v float64) string {
 	return strings.Replace(strconv.FormatFloat(v, 'g', 2, 64), "e-0", "e-", 1)
+}
+
+// position writes a percentage of a picture with as many digits as an eye sees.
+func position(v float64) string {
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".") + "%"
 }

@@ -6,20 +6,24 @@
 // telephone and in the dark. A page that fails leaves the pages before it as
 // they were.
 //
-//	index.html             the latest week in a few charts, and all metrics
+//	index.html             how much, lines over the weeks, a few charts
+//	machines.html ...      each subject: a chart and a table of every metric
 //	metric/<name>.html     one metric: chart, table, weeks, how it was made
-//	data/<name>.csv .json  every released row of it
+//	data/<name>.csv .json .parquet   every released row of it
+//	data.html              the downloads, and what their columns are
+//	missing.html           what is withheld, drowned, cut or folded, and why
 //	dictionary.html        every field that may be collected, with its rule
 //	privacy.html           what is promised, and what is not
-//	style.css
+//	style.css icon.svg
 package site
 
 import (
-	"bytes"
+	"bufio"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -34,7 +38,7 @@ const (
 	folderMode = 0o755
 )
 
-//go:embed page/*.html page/style.css
+//go:embed page/*.html page/style.css page/icon.svg
 var files embed.FS
 
 // Table is everything that is released of one metric, in the order of periods.
@@ -55,13 +59,20 @@ type Content struct {
 func Write(dir string, c Content) error {
 	w := &writer{dir: dir}
 	w.copy("style.css")
-	w.page("index.html", "index", newIndex(c))
+	w.copy("icon.svg")
+	w.page("index.html", "overview", newOverview(c))
+	for _, page := range newTopics(c) {
+		w.page(page.Here, "topic", page)
+	}
+	w.page("data.html", "downloads", newDownloads(c))
+	w.page("missing.html", "missing", newMissing(c))
 	w.page("privacy.html", "privacy", newPrivacy(c))
 	w.page("dictionary.html", "dictionary", newDictionary())
 	for _, t := range c.Tables {
 		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
-		w.file(filepath.Join("data", t.Metric.Name+".csv"), func() ([]byte, error) { return encodeCSV(t) })
-		w.file(filepath.Join("data", t.Metric.Name+".json"), func() ([]byte, error) { return encodeJSON(t) })
+		for format, encode := range encoders {
+			w.file(filepath.Join("data", t.Metric.Name+format), func(out io.Writer) error { return encode(out, t) })
+		}
 	}
 	return errors.Join(w.problems...)
 }
@@ -73,40 +84,46 @@ type writer struct {
 }
 
 func (w *writer) copy(name string) {
-	w.file(name, func() ([]byte, error) { return files.ReadFile("page/" + name) })
+	w.file(name, func(out io.Writer) error {
+		text, err := files.ReadFile("page/" + name)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(text)
+		return err
+	})
 }
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent": percent,
 	"delta":   delta,
+	"pos":     position,
 }).ParseFS(files, "page/*.html"))
 
 func (w *writer) page(name, page string, data any) {
-	w.file(name, func() ([]byte, error) {
-		var b bytes.Buffer
-		err := templates.ExecuteTemplate(&b, page, data)
-		return b.Bytes(), err
-	})
+	w.file(name, func(out io.Writer) error { return templates.ExecuteTemplate(out, page, data) })
 }
 
 // file writes a file beside its place and moves it there, so that a reader sees
 // the old one or the new one, whole.
-func (w *writer) file(name string, content func() ([]byte, error)) {
+func (w *writer) file(name string, content func(io.Writer) error) {
 	if err := w.put(filepath.Join(w.dir, name), content); err != nil {
 		w.problems = append(w.problems, fmt.Errorf("site: %s: %w", name, err))
 	}
 }
 
-func (w *writer) put(path string, content func() ([]byte, error)) error {
-	text, err := content()
-	if err != nil {
-		return err
-	}
+func (w *writer) put(path string, content func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", text, fileMode); err != nil {
+	beside := path + ".new"
+	file, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	out := bufio.NewWriter(file)
+	if err := errors.Join(content(out), out.Flush(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(beside))
+	}
+	return os.Rename(beside, path)
 }

@@ -1,0 +1,101 @@
+package site
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/slicemetry/slicemetry/aggregator/internal/gdp"
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
+	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
+	"github.com/slicemetry/slicemetry/internal/period"
+	"github.com/slicemetry/slicemetry/schema/metrics"
+)
+
+// lastWeek is the latest week of the made-up content.
+var lastWeek = period.Of(time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC))
+
+// madeUp is what a site of a fleet of some thousand installations holds:
+// the shapes of real content, with the noise of the plan. A week is missing, one
+// metric was changed, one was withheld, one never published.
+func madeUp(t *testing.T, weeks int) Content {
+	t.Helper()
+	split, err := plan.New(gdp.Week)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Content{Plan: split.Outlook()}
+	random := rand.New(rand.NewPCG(7, 7))
+	tables := map[string]*Table{}
+	for _, m := range metrics.All() {
+		c.Tables = append(c.Tables, Table{Metric: m})
+	}
+	for i := range c.Tables {
+		tables[c.Tables[i].Metric.Name] = &c.Tables[i]
+	}
+	for w := weeks - 1; w >= 0; w-- {
+		week := lastWeek - period.Period(7*w)
+		if w == 4 {
+			continue // nobody ran the publisher
+		}
+		for _, d := range split.Designs {
+			release := publish.Release{Period: week, Week: week.String(), Metric: d.Metric.Name, Status: publish.Released, Definition: "one"}
+			switch {
+			case d.Metric.Name == "wall_count":
+				continue
+			case d.Metric.Name == "prime_tower_use" && w == 0:
+				release.Status = publish.Withheld
+			case d.Metric.Name == "slices" && w > 6:
+				release.Definition = "before"
+			}
+			c.Releases = append(c.Releases, release)
+			if release.Status == publish.Released {
+				table := tables[d.Metric.Name]
+				table.Rows = append(table.Rows, madeUpRows(random, d.Metric, week, d.Cells.Sigma, 9_000*(1+0.02*float64(weeks-w)))...)
+				table.Quantiles = append(table.Quantiles, madeUpQuantiles(d.Metric, week)...)
+			}
+		}
+	}
+	return c
+}
+
+func madeUpRows(random *rand.Rand, m *metrics.Metric, week period.Period, sigma, installations float64) []publish.Statistic {
+	var rows []publish.Statistic
+	n := m.Cells()
+	peak := float64(n) * 0.3
+	for i := range n {
+		part := 1.0
+		if n > 1 && m.Keys[0].Numeric {
+			part = math.Exp(-math.Pow((float64(i)-peak)/(0.08*float64(n)+1), 2)) / (0.08*float64(n) + 1)
+		} else if n > 1 {
+			part = 0.4 / math.Pow(1+float64((i*7919+3)%n), 1.15)
+		}
+		total := installations * part * float64(max(1, m.Typical)) * 0.8
+		raw := int64(math.Round(total + sigma*random.NormFloat64()))
+		half := int64(1.96 * sigma)
+		r := publish.Statistic{Week: week.String(), Metric: m.Name, Key: m.Key(i), Raw: raw, Value: max(0, raw), StdErr: sigma,
+			Low: max(0, raw-half), High: max(0, raw+half), Status: "ok", Scale: m.Scale, Unit: m.Unit}
+		if r.Value < 2*half {
+			r.Status = "low_confidence"
+		}
+		if m.Clips() {
+			share, shareError := 0.031, 0.004
+			r.ClipShare, r.ClipShareError = &share, &shareError
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func madeUpQuantiles(m *metrics.Metric, week period.Period) []publish.Quantile {
+	if m.Statistic != metrics.Quantiles {
+		return nil
+	}
+	var list []publish.Quantile
+	for i, q := range []float64{0.1, 0.25, 0.5, 0.75, 0.9} {
+		v := 900 * math.Pow(3, float64(i)) * (1 + 0.01*float64(week%5))
+		list = append(list, publish.Quantile{Week: week.String(), Quantile: q, Value: v, Low: 0.95 * v, High: 1.05 * v, Status: "ok"})
+	}
+	return list
+}
