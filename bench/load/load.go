@@ -55,7 +55,17 @@ type Result struct {
 	P50Ms           float64          `json:"ack_p50_ms"`
 	P99Ms           float64          `json:"ack_p99_ms"`
 	MaxMs           float64          `json:"ack_max_ms"`
+	Latencies       []Latency        `json:"ack_latencies"`
 }
+
+// Latency is how long acknowledgements took at a percentile.
+type Latency struct {
+	Percentile float64 `json:"percentile"`
+	Ms         float64 `json:"ms"`
+}
+
+// percentiles are those of Result.Latencies, ever closer to all.
+var percentiles = []float64{0, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100}
 
 const (
 	callTimeout  = 30 * time.Second       // longer than a collector waits for its database
@@ -117,8 +127,13 @@ func (g *generator) run(ctx context.Context) Result {
 		total.Merge(h)
 	}
 	milliseconds := func(q float64) float64 { return float64(total.ValueAtQuantile(q)) / 1000 }
+	var latencies []Latency
+	for _, p := range percentiles {
+		latencies = append(latencies, Latency{p, milliseconds(p)})
+	}
 	return Result{
-		Acked: g.acked.Load(), Attempts: g.attempts.Load(), Refused: g.refused,
+		Latencies: latencies,
+		Acked:     g.acked.Load(), Attempts: g.attempts.Load(), Refused: g.refused,
 		Seconds: seconds, EventsPerSecond: float64(g.acked.Load()) / seconds,
 		P50Ms: milliseconds(50), P99Ms: milliseconds(99), MaxMs: float64(total.Max()) / 1000,
 	}

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"encoding/xml"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,5 +68,22 @@ func TestOpenLoopCountsFromDue(t *testing.T) {
 	}
 	if result.P50Ms < result.MaxMs/4 {
 		t.Errorf("one stall of %.1f ms left a median of %.1f ms: it was not counted for those who waited", result.MaxMs, result.P50Ms)
+	}
+}
+
+// A plot is well-formed, names its run and has a point for each percentile.
+func TestPlot(t *testing.T) {
+	picture := Plot("5 < 6", []Latency{{0, 1}, {50, 20}, {99.99, 100}, {100, 400}})
+	var svg struct {
+		Title    string `xml:"title"`
+		Polyline struct {
+			Points string `xml:"points,attr"`
+		} `xml:"polyline"`
+	}
+	if err := xml.Unmarshal(picture, &svg); err != nil {
+		t.Fatal(err)
+	}
+	if svg.Title != "5 < 6" || len(strings.Fields(svg.Polyline.Points)) != 4 {
+		t.Errorf("drew %+v", svg)
 	}
 }

@@ -24,6 +24,7 @@ type options struct {
 	collector string
 	plaintext bool
 	profile   string
+	plot      string
 	maxCalls  int
 	idle      int
 	json      bool
@@ -68,6 +69,7 @@ func parse(args []string) (*options, error) {
 	fs.BoolVar(&o.Compress, "zstd", false, "compress, as the client library does")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of the fleet")
 	fs.IntVar(&o.maxCalls, "max-calls", collector.DefaultConfig().MaxCalls, "uploads under way that a collector of its own takes; more are sent away")
+	fs.StringVar(&o.plot, "plot", "", "file for a plot of the latencies, SVG")
 	fs.StringVar(&o.profile, "profile", "", "file for five seconds of the collector's CPU profile (needs -admin, or a collector of its own)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("LOADGEN")); err != nil {

@@ -64,6 +64,12 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err := errors.Join(err, <-profiled); err != nil {
 		return err
 	}
+	if o.plot != "" {
+		title := fmt.Sprintf("%.0f events/s, %d a call", result.EventsPerSecond, o.Batch)
+		if err := os.WriteFile(o.plot, load.Plot(title, result.Latencies), 0o644); err != nil {
+			return fmt.Errorf("-plot: %w", err)
+		}
+	}
 	r := report{Result: result, Events: o.Events, Batch: o.Batch, InFlight: o.InFlight, TLS: !o.plaintext}
 	if err := o.addBooks(ctx, &r, own); err != nil {
 		return err
