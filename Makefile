@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz fault bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -68,6 +68,10 @@ race: engine ## the concurrent packages under the race detector
 
 fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
 	.ci/fuzz $(FUZZTIME)
+
+CYCLES ?= 1000
+fault: engine ## kill, pause, cut and fill everything, CYCLES times (1000)
+	SLICEMETRY_FAULT_CYCLES=$(CYCLES) go test -count=1 -v -timeout 6h ./bench/fault
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .

@@ -34,6 +34,9 @@ type Config struct {
 	Collector string   // the collector's binary
 	Flags     []string // more flags for it
 	Plaintext bool     // without TLS
+	// Database says how the collector reaches ClickHouse, given the DSN that leads
+	// straight there. It is asked at each start. nil: straight.
+	Database func(dsn string) string
 }
 
 // Stack is a running system.
@@ -149,7 +152,11 @@ func (s *Stack) StartCollector(ctx context.Context) error {
 	}
 	cmd := exec.Command(s.cfg.Collector, append(s.flags(), s.cfg.Flags...)...)
 	// The password goes by the environment: arguments are for everybody to see.
-	cmd.Env = append(os.Environ(), "COLLECTORD_CLICKHOUSE="+s.DB.DSN(migrations.Collector))
+	dsn := s.DB.DSN(migrations.Collector)
+	if s.cfg.Database != nil {
+		dsn = s.cfg.Database(dsn)
+	}
+	cmd.Env = append(os.Environ(), "COLLECTORD_CLICKHOUSE="+dsn)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for us
 	if err := cmd.Start(); err != nil {
