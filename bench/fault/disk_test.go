@@ -20,6 +20,7 @@ const (
 	shutdownRequest    = 0x8004587d // EXT4_IOC_SHUTDOWN
 	shutdownNoLogFlush = 2          // EXT4_GOING_FLAGS_NOLOGFLUSH: what is not on the disk is gone
 	setFlagsRequest    = 0x40086602 // FS_IOC_SETFLAGS
+	extents            = 0x80000    // EXT4_EXTENTS_FL, which folders have and must keep
 	immutable          = 0x10       // FS_IMMUTABLE_FL
 )
 
@@ -102,13 +103,13 @@ func TestDiskFullAndReadOnly(t *testing.T) {
 		must(t, err)
 		s.strike(t, func(context.Context) {
 			for _, f := range folders {
-				if err := request(f, setFlagsRequest, immutable); err != nil {
+				if err := request(f, setFlagsRequest, extents|immutable); err != nil {
 					t.Skipf("a folder cannot be frozen: %v", err)
 				}
 			}
 			s.refused(t)
 			for _, f := range folders {
-				must(t, request(f, setFlagsRequest, 0x80000)) // EXT4_EXTENTS_FL, which folders have
+				must(t, request(f, setFlagsRequest, extents))
 			}
 		})
 	})

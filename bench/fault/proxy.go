@@ -95,9 +95,19 @@ func (p *Proxy) pass(client net.Conn) {
 	p.keep(client, server)
 	defer p.drop(client, server)
 	var both sync.WaitGroup
-	both.Go(func() { carry(server, client, rule.CutRequest, rule); reset(server); reset(client) })
-	both.Go(func() { carry(client, server, rule.CutReply, rule); reset(server); reset(client) })
+	forward := func(to, from net.Conn, cut int) {
+		if carry(to, from, cut, rule) {
+			_ = to.(*net.TCPConn).CloseWrite()
+			return
+		}
+		reset(to)
+		reset(from)
+	}
+	both.Go(func() { forward(server, client, rule.CutRequest) })
+	both.Go(func() { forward(client, server, rule.CutReply) })
 	both.Wait()
+	client.Close()
+	server.Close()
 }
 
 func (p *Proxy) keep(conns ...net.Conn) {
@@ -116,8 +126,9 @@ func (p *Proxy) drop(conns ...net.Conn) {
 	}
 }
 
-// carry copies until an end, or until cut octets are through.
-func carry(to io.Writer, from io.Reader, cut int, rule Rule) {
+// carry copies until the sender ends, which it reports as true, or until cut
+// octets are through or something fails.
+func carry(to io.Writer, from io.Reader, cut int, rule Rule) (ended bool) {
 	buffer := make([]byte, 16<<10)
 	if rule.Rate > 0 {
 		buffer = buffer[:min(len(buffer), max(rule.Rate/10, 1))]
@@ -134,11 +145,11 @@ func carry(to io.Writer, from io.Reader, cut int, rule Rule) {
 		}
 		if !rule.Hole {
 			if _, err := to.Write(buffer[:n]); err != nil {
-				return
+				return false
 			}
 		}
 		if err != nil || !whole {
-			return
+			return whole && err == io.EOF
 		}
 	}
 }

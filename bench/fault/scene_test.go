@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	sceneTime = 2 * time.Minute  // a fault and all its consequences
+	sceneTime = time.Minute      // a fault and all its consequences
 	resume    = 10 * time.Second // acknowledgements come again so soon after a fault
 	settle    = 15 * time.Second // a call that nobody waits for is booked by then
 )

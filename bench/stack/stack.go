@@ -257,15 +257,15 @@ func (s *Stack) CrashDB(ctx context.Context, away func()) error {
 // mendDB starts ClickHouse again where it ended by itself, as a service manager
 // would, until ctx ends.
 func (s *Stack) mendDB(ctx context.Context) {
-	for {
+	for due := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.DB.Done():
 		}
 		s.database.Lock()
-		if s.DB.Err() != nil && ctx.Err() == nil {
-			_ = errors.Join(s.DB.Kill(), s.DB.Restart(ctx)) // what fails is tried again
+		if (due || s.DB.Err() != nil) && ctx.Err() == nil {
+			due = errors.Join(s.DB.Kill(), s.DB.Restart(ctx)) != nil // a full disk, say: it is tried again
 		}
 		s.database.Unlock()
 		select {
