@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz bench-floor bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz fault bench-floor bench-load bench-clients clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -77,6 +77,10 @@ bench-load: engine build ## the collector under load: events/s, latency, CPU, me
 
 size: ## what the client adds to a host: octets of each dependency, and on the wire
 	go test ./bench/host -v -count=1 -run 'Size'
+
+CYCLES ?= 1000
+fault: engine ## kill, pause, cut and fill everything, CYCLES times (1000)
+	SLICEMETRY_FAULT_CYCLES=$(CYCLES) go test -count=1 -v -timeout 6h ./bench/fault
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .

@@ -34,6 +34,9 @@ type Config struct {
 	Collector string   // the collector's binary
 	Flags     []string // more flags for it
 	Plaintext bool     // without TLS
+	// Database says how the collector reaches ClickHouse, given the DSN that leads
+	// straight there. It is asked at each start. nil: straight.
+	Database func(dsn string) string
 }
 
 // Stack is a running system.
@@ -152,7 +155,11 @@ func (s *Stack) StartCollector(ctx context.Context) error {
 	}
 	cmd := exec.Command(s.cfg.Collector, append(s.flags(), s.cfg.Flags...)...)
 	// The password goes by the environment: arguments are for everybody to see.
-	cmd.Env = append(os.Environ(), "COLLECTORD_CLICKHOUSE="+s.DB.DSN(migrations.Collector))
+	dsn := s.DB.DSN(migrations.Collector)
+	if s.cfg.Database != nil {
+		dsn = s.cfg.Database(dsn)
+	}
+	cmd.Env = append(os.Environ(), "COLLECTORD_CLICKHOUSE="+dsn)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for us
 	if err := cmd.Start(); err != nil {
@@ -253,15 +260,15 @@ func (s *Stack) CrashDB(ctx context.Context, away func()) error {
 // mendDB starts ClickHouse again where it ended by itself, as a service manager
 // would, until ctx ends.
 func (s *Stack) mendDB(ctx context.Context) {
-	for {
+	for due := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.DB.Done():
 		}
 		s.database.Lock()
-		if s.DB.Err() != nil && ctx.Err() == nil {
-			_ = errors.Join(s.DB.Kill(), s.DB.Restart(ctx)) // what fails is tried again
+		if (due || s.DB.Err() != nil) && ctx.Err() == nil {
+			due = errors.Join(s.DB.Kill(), s.DB.Restart(ctx)) != nil // a full disk, say: it is tried again
 		}
 		s.database.Unlock()
 		select {

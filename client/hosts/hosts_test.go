@@ -96,7 +96,7 @@ func TestCura(t *testing.T) {
 		t.Errorf("arrived\n %v\nwant\n %v", first, want)
 	}
 	if second.Output != telemetryv1.OutputKind_OUTPUT_KIND_CLOUD {
-		t.Errorf("the second output is %v", second.Output)
+		t.Errorf("the second output is %v", second)
 	}
 	near := func(got, want uint32) bool { return 4*got >= 3*want && 3*got <= 4*want } // a bucket is a quarter of an octave
 	if e := first.Extruders; len(e) != 2 || e[0].MaterialType != "PLA" || e[0].MaterialBrand != "Generic" || e[0].NozzleUm != 400 ||

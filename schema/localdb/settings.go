@@ -75,12 +75,30 @@ func choosePort(wanted, remembered int) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// replaceFile writes a private file as a whole or not at all.
+// replaceFile writes a private file as a whole or not at all, also when the power
+// fails: without the sync a rename can reach the disk before what it names, and an
+// empty identity locks its owner out of the data.
 func replaceFile(path string, data []byte) error {
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // The log says what failed and never the text of a query's values: inserts are

@@ -222,7 +222,9 @@ func (s *Sink) insertBlocks() {
 
 // insert tries a block until it is committed, cannot be, or has taken too long.
 func (s *Sink) insert(conn *connection, b *block) Outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.GiveUp)
+	// From its first batch on, not from here: a block that waited while all inserters
+	// were stuck must end before its callers' deadlines, or nobody hears why.
+	ctx, cancel := context.WithDeadline(context.Background(), b.born.Add(s.cfg.GiveUp))
 	defer cancel()
 	outcome := Outcome{Events: b.events, Batches: b.batches}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -262,7 +264,7 @@ func (s *Sink) finish(b *block, outcome Outcome) {
 }
 
 // Close inserts what waits, refuses the rest and returns when all inserters have
-// ended, which takes no longer than GiveUp for each block that waits.
+// ended, which takes no longer than GiveUp.
 func (s *Sink) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -1,0 +1,246 @@
+package collector_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/protobuf/proto"
+)
+
+const uploadPath = "/slicemetry.collector.v1.Collector/Upload"
+
+// raw is a client that keeps no rules: HTTP/2 by hand.
+type raw struct {
+	net.Conn
+	*http2.Framer
+	headers bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+func dialRaw(t *testing.T, address string) *raw {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	r := &raw{Conn: conn, Framer: http2.NewFramer(conn, conn)}
+	r.encoder = hpack.NewEncoder(&r.headers)
+	r.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	_, _ = io.WriteString(conn, http2.ClientPreface)
+	_ = r.WriteSettings()
+	return r
+}
+
+// open begins a call with the usual headers and more.
+func (r *raw) open(stream uint32, path string, more ...string) error {
+	r.headers.Reset()
+	fields := append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "x", "content-type", "application/grpc", "te", "trailers"}, more...)
+	for i := 0; i < len(fields); i += 2 {
+		replaced := false
+		for j := len(fields) - 2; j > i; j -= 2 { // the last of a name counts
+			replaced = replaced || fields[j] == fields[i]
+		}
+		if !replaced || fields[i] == "x-many" {
+			_ = r.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+		}
+	}
+	return r.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: r.headers.Bytes(), EndHeaders: true})
+}
+
+// answer reads until the call is answered: its gRPC status, or its HTTP status, or
+// how it ended otherwise.
+func (r *raw) answer(stream uint32) string {
+	for {
+		frame, err := r.ReadFrame()
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout():
+			return "no answer"
+		case err != nil:
+			return "closed"
+		}
+		switch f := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			for _, field := range f.Fields {
+				if field.Name == "grpc-status" && f.StreamID == stream {
+					return field.Value
+				}
+				if field.Name == ":status" && field.Value != "200" {
+					return "HTTP " + field.Value
+				}
+			}
+		case *http2.RSTStreamFrame:
+			return "reset"
+		case *http2.GoAwayFrame:
+			return "closed"
+		}
+	}
+}
+
+// message is a body with gRPC's prefix: a flag and a length that may lie.
+func message(flag byte, length int, body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{flag}, uint32(length)), body...)
+}
+
+// B06, B08, B09, B17, B18: what is asked wrongly is refused by a fixed code.
+func TestAbusiveCalls(t *testing.T) {
+	r := start(t, nil)
+	body, err := proto.Marshal(request(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := message(0, len(body), body)
+	tests := []struct {
+		name, path string
+		headers    []string
+		body       []byte
+		want       string // the answers allowed
+	}{
+		{"good", uploadPath, nil, good, "0"},
+		{"gzip", uploadPath, []string{"grpc-encoding", "gzip"}, message(1, len(body), body), "12"},
+		{"unknown encoding", uploadPath, []string{"grpc-encoding", "x"}, message(1, len(body), body), "12"},
+		{"not zstd", uploadPath, []string{"grpc-encoding", "zstd"}, message(1, len(body), body), "13 3"},
+		{"compressed without an encoding", uploadPath, nil, message(1, len(body), body), "13 12"},
+		{"a wrong flag", uploadPath, nil, message(7, len(body), body), "13 12"},
+		{"unknown codec", uploadPath, []string{"content-type", "application/grpc+json"}, good, "0"}, // gRPC takes it for protobuf, which it is
+		{"no gRPC", uploadPath, []string{"content-type", "text/html"}, good, "HTTP415 HTTP 415"},
+		{"longer than is allowed", uploadPath, nil, message(0, 1<<31-1, body), "8"},
+		{"shorter than it says", uploadPath, nil, message(0, len(body)+10, body), "13 3"},
+		{"of no length", uploadPath, nil, message(0, 0, nil), "3"},
+		{"trailing octets", uploadPath, nil, append(bytes.Clone(good), "trailing"...), "13 8"},
+		{"not protobuf", uploadPath, nil, message(0, 4, []byte{0xff, 0xff, 0xff, 0xff}), "13 3"},
+		{"no slash", uploadPath[1:], nil, good, "12 reset closed"},
+		{"two slashes", "/" + uploadPath, nil, good, "12"},
+		{"upper case", strings.ToUpper(uploadPath), nil, good, "12"},
+		{"per cent", strings.Replace(uploadPath, "U", "%55", 1), nil, good, "12"},
+		{"pprof", "/debug/pprof/", nil, good, "12"},
+		{"metrics", "/metrics", nil, good, "12"},
+		{"reflection", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", nil, good, "12"},
+		{"health", "/grpc.health.v1.Health/Watch", nil, good, "12"},
+	}
+	for _, tt := range tests {
+		c := dialRaw(t, r.Addr())
+		_ = c.open(1, tt.path, tt.headers...)
+		_ = c.WriteData(1, true, tt.body)
+		if got := c.answer(1); !strings.Contains(" "+tt.want+" ", " "+got+" ") {
+			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	r.balanced(t)
+}
+
+// B01-B05, B13: floods end the flooder's connection or are borne; memory stays,
+// and others are served meanwhile.
+func TestFloods(t *testing.T) {
+	r := start(t, nil)
+	client := r.client(t)
+	tests := map[string]func(c *raw, i uint32) error{
+		"rapid reset": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRSTStream(2*i+1, http2.ErrCodeCancel))
+		},
+		"made to reset": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRawFrame(http2.FrameWindowUpdate, 0, 2*i+1, make([]byte, 4)))
+		},
+		"streams never ended": func(c *raw, i uint32) error { return c.open(2*i+1, uploadPath) },
+		"large headers":       func(c *raw, i uint32) error { return c.open(2*i+1, uploadPath, "x-large", strings.Repeat("x", 12<<10)) },
+		"many headers": func(c *raw, i uint32) error {
+			return c.open(2*i+1, uploadPath, strings.Split(strings.Repeat("x-many,y,", 500)+"x,y", ",")...)
+		},
+		"continuations": func(c *raw, i uint32) error {
+			if i == 0 {
+				return c.WriteRawFrame(http2.FrameHeaders, 0, 1, nil)
+			}
+			return c.WriteContinuation(1, false, bytes.Repeat([]byte{0x40, 1, 'a', 1, 'b'}, 1000))
+		},
+		"pings":          func(c *raw, i uint32) error { return c.WritePing(false, [8]byte{}) },
+		"settings":       func(c *raw, i uint32) error { return c.WriteSettings() },
+		"priorities":     func(c *raw, i uint32) error { return c.WritePriority(2*i+1, http2.PriorityParam{StreamDep: 0}) },
+		"unknown frames": func(c *raw, i uint32) error { return c.WriteRawFrame(http2.FrameType(0xa+i%6), 0, 0, []byte("x")) },
+		"empty data": func(c *raw, i uint32) error {
+			if i == 0 {
+				return c.open(1, uploadPath)
+			}
+			return c.WriteData(1, false, nil)
+		},
+		"octet by octet": func(c *raw, i uint32) error {
+			if i == 0 {
+				return c.open(1, uploadPath)
+			}
+			return c.WriteData(1, false, []byte{0})
+		},
+	}
+	for name, flood := range tests {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			c := dialRaw(t, r.Addr())
+			ended := make(chan struct{})
+			go func() { _, _ = io.Copy(io.Discard, c.Conn); close(ended) }()
+			for i := range uint32(5_000) {
+				if flood(c, i) != nil {
+					break // it was closed
+				}
+			}
+			if _, err := client.Upload(t.Context(), request(1)); err != nil {
+				t.Errorf("another client: %v", err)
+			}
+			if grown := int64(heap()) - int64(before); grown > 16<<20 {
+				t.Errorf("the heap grew by %d MiB", grown>>20)
+			}
+			c.Close()
+			<-ended
+		})
+	}
+	if n := r.metric(t, "slicemetry_panics_total"); n != "0" {
+		t.Errorf("%s panics", n)
+	}
+	r.balanced(t)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// B21: what is not HTTP/2 is closed, and the log says nothing of it.
+func TestOtherProtocols(t *testing.T) {
+	r := start(t, nil)
+	for name, octets := range map[string]string{
+		"HTTP/1.1":       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"upgrade":        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+		"random":         strings.Repeat("\x93\x01\xfe\x77", 64),
+		"a PROXY header": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x4d\x7f\x00\x00\x01\x12\x34\x01\xbb" + http2.ClientPreface,
+		"a text header":  "PROXY TCP4 203.0.113.77 127.0.0.1 4660 443\r\n" + http2.ClientPreface,
+	} {
+		conn, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, octets)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_, err = io.Copy(io.Discard, conn)
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("%s: still open", name)
+		}
+		conn.Close()
+	}
+	if strings.Contains(r.log.String(), "203.0.113") || strings.Contains(r.log.String(), "127.0.0.1:") && strings.Count(r.log.String(), "\n") > 1 {
+		t.Errorf("the log speaks of peers: %s", r.log)
+	}
+	if _, err := r.client(t).Upload(t.Context(), request(1)); err != nil {
+		t.Error(err)
+	}
+}
