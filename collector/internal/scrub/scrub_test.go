@@ -18,6 +18,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
 	"github.com/slicemetry/slicemetry/internal/period"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/catalog"
 	"github.com/slicemetry/slicemetry/schema/rules"
@@ -183,6 +184,7 @@ func FuzzBatch(f *testing.F) {
 		f.Add(protowire.AppendString(protowire.AppendTag(raw, 999, protowire.BytesType), "bob's secret"))
 	}
 	s := testRules(f)
+	decoder := &rules.Decoder{}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		b := &telemetryv1.Batch{}
 		if proto.Unmarshal(raw, b) != nil {
@@ -190,17 +192,30 @@ func FuzzBatch(f *testing.F) {
 		}
 		// Make the frame valid, so that the fuzzer's time goes into what is inside.
 		b.UnitToken, b.BatchId, b.Period, b.PolicyVersion = octets(), octets(), uint32(period.Of(now)), 1
-		rows, err := s.Batch(b, Prefix{}, &rules.Report{})
+		request, err := proto.Marshal(&collectorv1.UploadRequest{Batch: b})
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		for _, slice := range rows.Slices() {
-			assertScrubbed(t, slice.ProtoReflect())
+		decoded, err := decoder.UploadRequest(request) // as the collector decodes, into what the last one left
+		if err != nil {
+			t.Fatal(err)
 		}
-		if rows.Counters() != nil {
-			assertScrubbed(t, rows.Counters().ProtoReflect())
+		for _, b := range []*telemetryv1.Batch{b, decoded} {
+			if rows, err := s.Batch(b, Prefix{}, &rules.Report{}); err == nil {
+				assertRowsScrubbed(t, rows)
+			}
 		}
 	})
+}
+
+func assertRowsScrubbed(t *testing.T, rows Rows) {
+	t.Helper()
+	for _, slice := range rows.Slices() {
+		assertScrubbed(t, slice.ProtoReflect())
+	}
+	if rows.Counters() != nil {
+		assertScrubbed(t, rows.Counters().ProtoReflect())
+	}
 }
 
 func assertScrubbed(t *testing.T, m protoreflect.Message) {
