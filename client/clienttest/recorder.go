@@ -3,6 +3,7 @@
 package clienttest
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"slices"
@@ -40,12 +41,12 @@ type Recorder struct {
 	listener *trackingListener
 
 	mu       sync.Mutex
-	script   []Answer                      // guarded by mu: of the next calls; afterwards OK
-	reply    *collectorv1.UploadResponse   // guarded by mu: what OK says
-	requests []*collectorv1.UploadRequest  // guarded by mu: every one that arrived
-	from     []string                      // guarded by mu: the connection of each
-	taken    map[string]*telemetryv1.Batch // guarded by mu: by token and batch id
-	erased   []*collectorv1.EraseRequest   // guarded by mu
+	script   []Answer                     // guarded by mu: of the next calls; afterwards OK
+	reply    *collectorv1.UploadResponse  // guarded by mu: what OK says
+	requests []*collectorv1.UploadRequest // guarded by mu: every one that arrived
+	from     []string                     // guarded by mu: the connection of each
+	taken    []*telemetryv1.Batch         // guarded by mu: each once, as they came
+	erased   []*collectorv1.EraseRequest  // guarded by mu
 }
 
 // Start starts a recorder that stops with the test.
@@ -57,7 +58,7 @@ func Start(t testing.TB) *Recorder {
 // StartWith starts a recorder with options of the server, such as a certificate.
 func StartWith(t testing.TB, options ...grpc.ServerOption) *Recorder {
 	t.Helper()
-	r := &Recorder{listener: listen(t), taken: map[string]*telemetryv1.Batch{}, reply: &collectorv1.UploadResponse{PolicyVersion: 1}}
+	r := &Recorder{listener: listen(t), reply: &collectorv1.UploadResponse{PolicyVersion: 1}}
 	server := grpc.NewServer(options...)
 	collectorgrpc.RegisterCollectorServer(server, r)
 	ended := make(chan struct{})
@@ -166,10 +167,19 @@ func (r *Recorder) note(request *collectorv1.UploadRequest, from string) (Answer
 	r.from = append(r.from, from)
 	answer := r.next()
 	if answer.Lose || !answer.Hang && !answer.Reset && answer.Code == codes.OK {
-		b := request.GetBatch()
-		r.taken[string(b.GetUnitToken())+string(b.GetBatchId())] = b
+		r.take(request.GetBatch())
 	}
 	return answer, r.reply
+}
+
+// take keeps a batch that was not taken before. mu is held.
+func (r *Recorder) take(b *telemetryv1.Batch) {
+	same := func(t *telemetryv1.Batch) bool {
+		return bytes.Equal(t.GetUnitToken(), b.GetUnitToken()) && bytes.Equal(t.GetBatchId(), b.GetBatchId())
+	}
+	if !slices.ContainsFunc(r.taken, same) {
+		r.taken = append(r.taken, b)
+	}
 }
 
 func connection(ctx context.Context) string {
