@@ -195,9 +195,37 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, m := range list {
 			b := m.Bounds
-			if b.Keys < 1 || b.PerKey < 1 || b.Total < b.PerKey || b.Total > maxCap || m.Cells() < 1 || m.Cells() > maxCells {
+			if b.Keys < 1 || b.PerKey < 1 || b.Total < b.PerKey || b.Total > MaxCap || m.Cells() < 1 || m.Cells() > maxCells {
 				t.Errorf("accepted %+v", m)
 			}
 		}
 	})
+}
+
+// What cannot be calculated exactly is refused by its own name.
+func TestNewBounds(t *testing.T) {
+	tests := []struct {
+		name      string
+		statistic Statistic
+		asked     Bounds
+		cells     int64
+		want      string // "": accepted
+	}{
+		{"events", Events, Bounds{2, 40, 50}, 10, ""},
+		{"keys times cap overflows", Sum, Bounds{1 << 40, 1 << 30, 1 << 31}, 1 << 40, "2^53"},
+		{"keys times cap wraps", Sum, Bounds{1 << 62, 4, 1 << 31}, 1 << 62, "2^53"},
+		{"negative cap", Sum, Bounds{1, -5, 5}, 1, "per_key"},
+		{"negative keys", Installations, Bounds{Keys: -1}, 3, "bounds.keys is -1"},
+		{"no cells", Events, Bounds{1, 1, 1}, 0, "bounds.keys is 1, want 1 to 0"},
+	}
+	for _, tt := range tests {
+		_, problems := NewBounds(tt.statistic, tt.asked, tt.cells)
+		text := ""
+		for _, p := range problems {
+			text += p.At + ": " + p.Text + "\n"
+		}
+		if (text == "") != (tt.want == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, text, tt.want)
+		}
+	}
 }

@@ -29,6 +29,7 @@ Examples:
   aggregator ledger                        what was spent on which week
   aggregator site -out /srv/www            pages for people, with downloads
   aggregator drop                          raw rows that are published or 30 days old
+  aggregator audit -spec F -in rows.ndjson  release made-up rows, to test the promise
 
 A daily job is: aggregator publish -all-closed && aggregator site -out DIR; aggregator drop
 
@@ -45,12 +46,13 @@ func command(out, errOut io.Writer) *ffcli.Command {
 	root.SetOutput(errOut)
 	return &ffcli.Command{
 		Name:       "aggregator",
-		ShortUsage: "aggregator <plan | publish | ledger | site | drop> [flags]",
+		ShortUsage: "aggregator <plan | publish | ledger | site | drop | audit> [flags]",
 		ShortHelp:  "publish differentially private statistics",
 		LongHelp:   longHelp,
 		FlagSet:    root,
 		Subcommands: []*ffcli.Command{
 			planCommand(out, errOut), publishCommand(out, errOut), ledgerCommand(out, errOut), siteCommand(out, errOut), dropCommand(out, errOut),
+			auditCommand(out, errOut),
 		},
 		Exec: func(context.Context, []string) error { return flag.ErrHelp },
 	}

@@ -69,7 +69,7 @@ func TestUsage(t *testing.T) {
 	if _, help, err := run(); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help, "Examples:") {
 		t.Errorf("without a command: %v, %q, want help", err, help)
 	}
-	for _, name := range []string{"plan", "publish", "ledger", "site", "drop"} {
+	for _, name := range []string{"plan", "publish", "ledger", "site", "drop", "audit"} {
 		if _, help, err := run(name, "-h"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help, "aggregator "+name) {
 			t.Errorf("%s -h: %v, %q", name, err, help)
 		}

@@ -32,13 +32,17 @@ type Plan struct {
 }
 
 // New splits a promise over the approved metrics.
-func New(promise gdp.Promise) (Plan, error) {
+func New(promise gdp.Promise) (Plan, error) { return Split(promise, metrics.All()) }
+
+// Split splits a promise over metrics, whose shares MUST add up to at most
+// metrics.Whole: all of them together then keep it.
+func Split(promise gdp.Promise, list []*metrics.Metric) (Plan, error) {
 	mu, err := promise.Mu()
 	if err != nil {
 		return Plan{}, err
 	}
 	p := Plan{Promise: promise, Mu2: mu * mu}
-	for _, m := range metrics.All() {
+	for _, m := range list {
 		d, err := release.NewDesign(m, p.Mu2*float64(m.Share)/metrics.Whole)
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan: %w", err)
