@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit race fuzz audit bench-load bench-clients bench-beam clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -68,6 +68,13 @@ race: engine ## the concurrent packages under the race detector
 
 fuzz: engine ## each fuzz target for a moment (FUZZTIME=5s)
 	.ci/fuzz $(FUZZTIME)
+
+audit: ## the long audit of the release: black box, mutants, a million neighbours
+	go test ./aggregator/internal/audit -audit.full -v -count=1 -timeout 60m
+
+bench-beam: engine ## one count over a million rows, beside Privacy on Beam (builds it: 5 min)
+	cd bench/peer/beam && go vet ./... && go run . -rows 1000000
+	AGGREGATOR_BENCH_ROWS=1000000 go test ./aggregator -run '^$$' -bench 'Count$$' -benchtime 3x
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .
