@@ -9,10 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"math/big"
 	"slices"
 	"strings"
+
+	"github.com/slicemetry/slicemetry/aggregator/internal/bound"
+	"github.com/slicemetry/slicemetry/schema/metrics"
 )
 
 // Row is one report: {"unit": "a", "keys": {"machine": "x"}, "value": 3}.
@@ -126,6 +130,25 @@ func (r Row) key(columns []string) ([]string, bool) {
 		key[i] = v
 	}
 	return key, true
+}
+
+// index prepares looking up public cells.
+func (m *metric) index() {
+	m.cells = map[string]int{}
+	for i := range m.Cells() {
+		m.cells[join(m.Key(i))] = i
+	}
+}
+
+// Contributions is what made-up rows add to an approved metric: their keys are
+// named after its columns.
+func Contributions(approved *metrics.Metric, rows []Row) iter.Seq[bound.Contribution] {
+	m := &metric{Metric: approved}
+	for _, k := range approved.Keys {
+		m.columns = append(m.columns, k.Column)
+	}
+	m.index()
+	return m.contributions(rows)
 }
 
 // cell finds a row's public cell. A value outside of its set is "otherwise", or

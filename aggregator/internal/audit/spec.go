@@ -199,10 +199,7 @@ func (r *reader) public(path string, m *metric, d *metricText) {
 		r.problem(path+".keys", "%d cells, want at most %d", cells, maxCells)
 		return
 	}
-	m.cells = map[string]int{}
-	for i := range cells {
-		m.cells[join(m.Key(i))] = i
-	}
+	m.index()
 	if d.Statistic == metrics.Quantiles {
 		r.problem(path+".statistic", "quantiles are read from a histogram: audit that")
 	}

@@ -120,12 +120,8 @@ func metric(d release.Design, delta float64) Metric {
 		CapKeys: m.Bounds.Keys, CapPerKey: float64(m.Bounds.PerKey) / scale, CapTotal: float64(m.Bounds.Total) / scale,
 		Sensitivity: d.Cells.Sensitivity / scale, Sigma: d.Cells.Sigma / scale, ClipSigma: d.Clip.Sigma,
 	}
-	part := 1.0
-	if m.Cells() > 1 {
-		part = AssumedCell
-	}
 	for i, fleet := range AssumedFleets {
-		out.Errors[i] = d.Cells.Sigma / (float64(fleet) * AssumedActive * float64(m.Typical) * part)
+		out.Errors[i] = out.Sigma / Expected(m, fleet)
 	}
 	return out
 }
