@@ -73,7 +73,7 @@ audit: ## the long audit of the release: black box, mutants, a million neighbour
 	go test ./aggregator/internal/audit -audit.full -v -count=1 -timeout 60m
 
 bench-beam: engine ## one count over a million rows, beside Privacy on Beam (builds it: 5 min)
-	cd bench/peer/beam && go vet ./... && go run . -rows 1000000
+	cd bench/peer/beam && go vet . && go run . -rows 1000000
 	AGGREGATOR_BENCH_ROWS=1000000 go test ./aggregator -run '^$$' -bench 'Count$$' -benchtime 3x
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
