@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz fault bench-floor bench-load bench-clients clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz fault audit bench-floor bench-load bench-clients bench-beam clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -81,6 +81,13 @@ size: ## what the client adds to a host: octets of each dependency, and on the w
 CYCLES ?= 1000
 fault: engine ## kill, pause, cut and fill everything, CYCLES times (1000)
 	SLICEMETRY_FAULT_CYCLES=$(CYCLES) go test -count=1 -v -timeout 6h ./bench/fault
+
+audit: ## the long audit of the release: black box, mutants, a million neighbours
+	go test ./aggregator/internal/audit -audit.full -v -count=1 -timeout 60m
+
+bench-beam: engine ## one count over a million rows, beside Privacy on Beam (builds it: 5 min)
+	cd bench/peer/beam && go vet . && go run . -rows 1000000
+	AGGREGATOR_BENCH_ROWS=1000000 go test ./aggregator -run '^$$' -bench 'Count$$' -benchtime 3x
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .

@@ -340,7 +340,7 @@ func ledgerRuns(t *testing.T, conn Conn) string {
 }
 
 // cleanUp makes the database forget, tokens included: TRUNCATE would keep these.
-func cleanUp(t *testing.T, s *localdb.Server) {
+func cleanUp(t testing.TB, s *localdb.Server) {
 	t.Helper()
 	conn := dbtest.Connect(t, s, localdb.Administrator)
 	for _, statement := range []string{"DROP DATABASE published SYNC", "DROP DATABASE ledger SYNC", "TRUNCATE TABLE admin.migrations"} {

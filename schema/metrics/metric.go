@@ -65,6 +65,9 @@ type Metric struct {
 	Scale     int64     `json:"scale"`
 	Typical   int64     `json:"typical"`
 	Share     int64     `json:"share"` // of the budget, in Whole-ths
+	// Open says that the keys are not public but selected by a threshold over
+	// noise. No approved metric is: every text that is collected is a public name.
+	Open bool `json:"open,omitempty"`
 
 	fields []string
 }
@@ -100,6 +103,9 @@ func (m *Metric) OneVote() bool { return m.Statistic == Histogram || m.Statistic
 // Clips reports whether the bounds can cut what a unit reports. A vote is shared
 // out instead, and loses nothing.
 func (m *Metric) Clips() bool {
+	if m.Open {
+		return false // a count of its own would depend on the number of keys
+	}
 	switch m.Statistic {
 	case Events, Sum:
 		return true

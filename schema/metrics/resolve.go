@@ -12,11 +12,8 @@ import (
 const (
 	// maxCells keeps a metric's table readable, and its noise and site quick.
 	maxCells = 20_000
-	// maxCap bounds what a unit adds to a key. Two thousand million units can then
-	// be added without leaving 2^62, and cap times total stays below 2^62.
-	maxCap = 1 << 31
 	// maxTypical is a sanity limit on an assumption.
-	maxTypical = maxCap
+	maxTypical = MaxCap
 )
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{2,60}$`)
@@ -160,36 +157,21 @@ func (r *resolver) value() {
 
 // bounds completes and checks what a unit can add.
 func (r *resolver) bounds() {
-	b, cells := r.d.Bounds, int64(r.m.Cells())
-	switch r.d.Statistic {
-	case Histogram, Quantiles:
-		r.oneVote(cells)
-		return
-	case Installations:
-		if b.PerKey != 0 || b.Total != 0 {
-			r.fault("bounds", "an installation counts once for a key: only bounds.keys can be set")
-		}
-		b.PerKey, b.Total = 1, b.Keys
-	case Events, Sum:
-		if b.PerKey < 1 || b.Total < b.PerKey || b.Total > maxCap {
-			r.fault("bounds", "want 1 <= per_key <= total <= %d", int64(maxCap))
-		}
-	default:
-		r.fault("statistic", "statistic %q is not one of installations, events, sum, histogram, quantiles", r.d.Statistic)
-	}
-	if b.Keys < 1 || b.Keys > cells {
-		r.fault("bounds", "bounds.keys is %d, want 1 to %d, the number of cells", b.Keys, cells)
+	if r.m.OneVote() {
+		r.oneVote()
 	}
 	if r.d.Source == Counters && len(r.d.Keys) > 0 {
 		r.fault("keys", "counters have no keys")
 	}
-	r.m.Bounds = Bounds{Keys: b.Keys, PerKey: b.PerKey, Total: b.Total}
+	asked := Bounds{Keys: r.d.Bounds.Keys, PerKey: r.d.Bounds.PerKey, Total: r.d.Bounds.Total}
+	bounds, problems := NewBounds(r.d.Statistic, asked, int64(r.m.Cells()))
+	for _, problem := range problems {
+		r.fault(problem.At, "%s", problem.Text)
+	}
+	r.m.Bounds = bounds
 }
 
-func (r *resolver) oneVote(cells int64) {
-	if r.d.Bounds.Keys != 0 || r.d.Bounds.PerKey != 0 || r.d.Bounds.Total != 0 {
-		r.fault("bounds", "a vote is bounded already")
-	}
+func (r *resolver) oneVote() {
 	if r.d.Scale != Vote {
 		r.fault("scale", "scale is %d, want %d: votes are counted in thousandths", r.d.Scale, Vote)
 	}
@@ -199,5 +181,4 @@ func (r *resolver) oneVote(cells int64) {
 	if r.d.Statistic == Quantiles && (len(r.m.Keys) != 1 || r.m.Keys[0].Edges == nil) {
 		r.fault("keys", "quantiles need one logarithmic column")
 	}
-	r.m.Bounds = Bounds{Keys: cells, PerKey: Vote, Total: Vote}
 }

@@ -24,12 +24,15 @@ is, together, (1, 1e-8)-differentially private for all that one installation sen
 
 Examples:
   aggregator plan                          what will be published, how exactly; needs no database
+  aggregator tune -metric slices           what other caps would win and cost
+  aggregator poison -forged 1000           how far forged reports can move each number
   aggregator publish -all-closed           publish every closed week that is not published yet
   aggregator publish -period 2026-W46      publish one week; again: nothing changes
   aggregator ledger                        what was spent on which week
   aggregator site -out /srv/www            pages for people, with downloads
   aggregator serve -dir /srv/www           serve them, read-only, on loopback
   aggregator drop                          raw rows that are published or 30 days old
+  aggregator audit -spec F -in rows.ndjson  release made-up rows, to test the promise
 
 A daily job is: aggregator publish -all-closed && aggregator site -out DIR; aggregator drop
 
@@ -46,12 +49,13 @@ func command(out, errOut io.Writer) *ffcli.Command {
 	root.SetOutput(errOut)
 	return &ffcli.Command{
 		Name:       "aggregator",
-		ShortUsage: "aggregator <plan | publish | ledger | site | serve | drop> [flags]",
+		ShortUsage: "aggregator <plan | tune | poison | publish | ledger | site | serve | drop | audit> [flags]",
 		ShortHelp:  "publish differentially private statistics",
 		LongHelp:   longHelp,
 		FlagSet:    root,
 		Subcommands: []*ffcli.Command{
 			planCommand(out, errOut), publishCommand(out, errOut), ledgerCommand(out, errOut), siteCommand(out, errOut), serveCommand(out, errOut), dropCommand(out, errOut),
+			auditCommand(out, errOut), tuneCommand(out, errOut), poisonCommand(out, errOut),
 		},
 		Exec: func(context.Context, []string) error { return flag.ErrHelp },
 	}

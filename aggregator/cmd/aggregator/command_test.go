@@ -57,6 +57,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"publish", "2026-W46"}, "takes no arguments"},
 		{[]string{"site"}, "wants -out"},
 		{[]string{"serve"}, "wants -dir"},
+		{[]string{"tune"}, "wants -metric"},
+		{[]string{"poison", "-forged", "0"}, "-forged is 0"},
 		{[]string{"plan", "-epsilon", "-1"}, "epsilon"},
 		{[]string{"drop", "-grace", "-1h", "-delta", "3"}, "delta"},
 		{[]string{"ledger", "-clickhouse", "::hunter2"}, "not a DSN"},
@@ -70,7 +72,7 @@ func TestUsage(t *testing.T) {
 	if _, help, err := run(); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help, "Examples:") {
 		t.Errorf("without a command: %v, %q, want help", err, help)
 	}
-	for _, name := range []string{"plan", "publish", "ledger", "site", "serve", "drop"} {
+	for _, name := range []string{"plan", "publish", "ledger", "site", "serve", "drop", "audit", "tune", "poison"} {
 		if _, help, err := run(name, "-h"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help, "aggregator "+name) {
 			t.Errorf("%s -h: %v, %q", name, err, help)
 		}

@@ -28,7 +28,9 @@
 //	 Grant
 //
 // Two rows for one pair can only come from a database that lost its memory of
-// tokens in a power cut; then nobody wins.
+// tokens, in a power cut or because a replicated table's time for them is over;
+// then nobody wins. On replicas, inserts wait for a majority and reads see all of
+// them, so that the reading back decides there too.
 package ledger
 
 import (
@@ -210,6 +212,9 @@ func (l *Ledger) insert(ctx context.Context, r Reservation) error {
 		"insert_deduplication_token": r.Metric + "|" + r.Period.String(),
 		"insert_deduplicate":         1,
 		"async_insert":               0, // returns after the disk has it
+		// Of replicas, a majority has it, one insert after the other. A table without
+		// replicas ignores both.
+		"insert_quorum": "auto", "insert_quorum_parallel": 0,
 	}))
 	batch, err := l.conn.PrepareBatch(ctx, `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
 		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved)`)
@@ -239,6 +244,8 @@ func (l *Ledger) All(ctx context.Context) ([]Reservation, error) {
 }
 
 func (l *Ledger) read(ctx context.Context, query string, args ...any) ([]Reservation, error) {
+	// A replica that lags behind would show a pair as free, or as won.
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))
 	rows, err := l.conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read reservations: %w", err)

@@ -32,13 +32,17 @@ type Plan struct {
 }
 
 // New splits a promise over the approved metrics.
-func New(promise gdp.Promise) (Plan, error) {
+func New(promise gdp.Promise) (Plan, error) { return Split(promise, metrics.All()) }
+
+// Split splits a promise over metrics, whose shares MUST add up to at most
+// metrics.Whole: all of them together then keep it.
+func Split(promise gdp.Promise, list []*metrics.Metric) (Plan, error) {
 	mu, err := promise.Mu()
 	if err != nil {
 		return Plan{}, err
 	}
 	p := Plan{Promise: promise, Mu2: mu * mu}
-	for _, m := range metrics.All() {
+	for _, m := range list {
 		d, err := release.NewDesign(m, p.Mu2*float64(m.Share)/metrics.Whole)
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan: %w", err)
@@ -116,12 +120,8 @@ func metric(d release.Design, delta float64) Metric {
 		CapKeys: m.Bounds.Keys, CapPerKey: float64(m.Bounds.PerKey) / scale, CapTotal: float64(m.Bounds.Total) / scale,
 		Sensitivity: d.Cells.Sensitivity / scale, Sigma: d.Cells.Sigma / scale, ClipSigma: d.Clip.Sigma,
 	}
-	part := 1.0
-	if m.Cells() > 1 {
-		part = AssumedCell
-	}
 	for i, fleet := range AssumedFleets {
-		out.Errors[i] = d.Cells.Sigma / (float64(fleet) * AssumedActive * float64(m.Typical) * part)
+		out.Errors[i] = out.Sigma / Expected(m, fleet)
 	}
 	return out
 }

@@ -120,9 +120,15 @@ func Noise(d Design, cells bound.Cells, n Noiser) ([]Row, *Clip, error) {
 // interval that holds the total in at least 95 of 100 cases. A total is never
 // negative, so that what the interval has below 0 can go.
 func newRow(d Design, cell int, raw int64) Row {
+	r := rowOf(d, raw)
+	r.Cell, r.Key = cell, d.Metric.Key(cell)
+	return r
+}
+
+// rowOf makes a row without its key.
+func rowOf(d Design, raw int64) Row {
 	half := int64(math.Ceil(z95*d.Cells.Sigma - 0.5))
 	r := Row{
-		Cell: cell, Key: d.Metric.Key(cell),
 		Raw: raw, Value: max(0, raw),
 		StdErr: standardError(d.Cells.Sigma),
 		Low:    max(0, raw-half), High: max(0, raw+half),

@@ -1008,15 +1008,15 @@ var File_telemetry_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\xd5\x16\n" +
-	"\x05Slice\x12y\n" +
-	"\amachine\x18\x01 \x01(\tB_\xaa\xa1\x19[\b\x01\x10\x01\x18\x01\"\x18installations_by_machine\"\x11slices_by_machine\"\x13machine_by_material*\x11\n" +
+	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\x88\x17\n" +
+	"\x05Slice\x12\x92\x01\n" +
+	"\amachine\x18\x01 \x01(\tBx\xaa\xa1\x19t\b\x01\x10\x01\x18\x01\"\x18installations_by_machine\"\x11slices_by_machine\"\x13machine_by_material\"\x17machine_by_layer_height*\x11\n" +
 	"\amachine\x12\x06customR\amachine\x12\x7f\n" +
 	"\x18machine_settings_changed\x18\x02 \x01(\x0e2\x1d.slicemetry.telemetry.v1.FlagB&\xaa\xa1\x19\"\b\x01\x10\x02\x18\x01\"\x18machine_settings_changedJ\x00R\x16machineSettingsChanged\x12K\n" +
 	"\x0eextruder_count\x18\x03 \x01(\rB$\xaa\xa1\x19 \b\x01\x10\x01\x18\x01\"\x0eextruder_count2\b\b\x01\x10\b\x18\x01 \x01R\rextruderCount\x12O\n" +
 	"\textruders\x18\x04 \x03(\v2!.slicemetry.telemetry.v1.ExtruderB\x0e\xaa\xa1\x19\n" +
-	"\b\x02\x10\x01\x18\x01R\x02\b\bR\textruders\x12K\n" +
-	"\x0flayer_height_um\x18\x05 \x01(\rB#\xaa\xa1\x19\x1f\b\x04\x10\x01\x18\x01\"\flayer_height2\t\b(\x10\xe8\a\x18\x14 \x01R\rlayerHeightUm\x12@\n" +
+	"\b\x02\x10\x01\x18\x01R\x02\b\bR\textruders\x12d\n" +
+	"\x0flayer_height_um\x18\x05 \x01(\rB<\xaa\xa1\x198\b\x04\x10\x01\x18\x01\"\flayer_height\"\x17machine_by_layer_height2\t\b(\x10\xe8\a\x18\x14 \x01R\rlayerHeightUm\x12@\n" +
 	"\n" +
 	"wall_count\x18\x06 \x01(\rB\x1c\xaa\xa1\x19\x18\b\x04\x10\x01\x18\x01\"\n" +
 	"wall_count2\x04\x10\n" +
