@@ -29,11 +29,12 @@ type Client struct {
 
 	// sending is held by one upload at a time. Who holds it may take mu, not the
 	// other way round.
-	sending sync.Mutex
-	abort   atomic.Pointer[context.CancelFunc] // ends the upload under way
-	sent    sent
-	alive   context.Context // until Close
-	end     context.CancelFunc
+	sending  sync.Mutex
+	abort    atomic.Pointer[context.CancelFunc] // ends the upload under way
+	sent     sent
+	planning sync.Mutex      // held while the schedule is read and written again
+	alive    context.Context // until Close
+	end      context.CancelFunc
 
 	draws atomic.Pointer[draws]
 }

@@ -252,7 +252,12 @@ func TestAnswers(t *testing.T) {
 				}
 				clock.Add(time.Second)
 			}
-			if err := c.Flush(t.Context()); err != nil {
+			// A client that was just starting when the clock jumped may send as well.
+			err = c.Flush(t.Context())
+			for ; errors.Is(err, client.ErrBusy); err = c.Flush(t.Context()) {
+				time.Sleep(time.Millisecond)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			assertOnce(t, r, 1)

@@ -67,6 +67,8 @@ func (c *Client) saveSchedule(s schedule) {
 
 // next is when to send. The first time is drawn once and kept.
 func (c *Client) next() time.Time {
+	c.planning.Lock() // or what a collector asked for meanwhile would be overwritten
+	defer c.planning.Unlock()
 	s := c.loadSchedule()
 	if s.Next.IsZero() {
 		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))

@@ -105,7 +105,9 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
+	c.planning.Lock()
 	c.saveSchedule(c.afterSuccess())
+	c.planning.Unlock()
 	return more, nil
 }
 
@@ -187,8 +189,10 @@ func (c *Client) postpone(err error) error {
 		asked = longestWait
 	}
 	c.sent.failed(code.String())
+	c.planning.Lock()
 	s := c.afterFailure(c.loadSchedule(), code.String(), asked)
 	c.saveSchedule(s)
+	c.planning.Unlock()
 	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
 }
 
@@ -260,7 +264,7 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		c.on.Store(granted)
 		// Whoever is sending now makes this one needless. And nobody may wait here
 		// for a lock: the one who holds it may wait for this goroutine to end.
-		if !granted || next.After(c.cfg.Now()) || !c.sending.TryLock() {
+		if !granted || c.next().After(c.cfg.Now()) || !c.sending.TryLock() {
 			continue
 		}
 		_, err := c.upload(ctx) // another week waits for its own time

@@ -118,15 +118,21 @@ func serve(t testing.TB, f func(net.Conn)) string {
 // HTTP/1 and HTTP/2. It returns its address.
 func Portal(t testing.TB, status int) string {
 	t.Helper()
+	return serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "<html>Please log in</html>")
+	})
+}
+
+// serveHTTP serves HTTP/1 and HTTP/2 without TLS until the test ends.
+func serveHTTP(t testing.TB, handler http.HandlerFunc) string {
+	t.Helper()
 	l := listen(t)
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, "<html>Please log in</html>")
-	})}
+	server := &http.Server{Protocols: protocols, ReadHeaderTimeout: time.Minute, Handler: handler}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -134,6 +140,20 @@ func Portal(t testing.TB, status int) string {
 	}()
 	t.Cleanup(func() { server.Close(); <-ended })
 	return l.Addr().String()
+}
+
+// Partial starts a server that answers every call as a collector does and breaks
+// off in the middle: the message is cut and no status follows. It returns its
+// address.
+func Partial(t testing.TB) string {
+	t.Helper()
+	return serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/grpc+proto")
+		_, _ = w.Write([]byte{0, 0, 0, 0, 2, 8}) // two octets are announced
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler) // which resets the stream
+	})
 }
 
 // Clock stands still unless it is moved. Its Now is for Config.Now.

@@ -1,0 +1,72 @@
+package clienttest_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/slicemetry/slicemetry/client"
+	"github.com/slicemetry/slicemetry/client/clienttest"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
+)
+
+// open opens a client whose user agreed.
+func open(t *testing.T, dir, endpoint string, clock *clienttest.Clock) *client.Client {
+	t.Helper()
+	c, err := client.Open(client.Config{Dir: dir, Endpoint: endpoint, Plaintext: true, PolicyVersion: 1, Now: clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.Grant(1); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A host's own test: what was recorded arrives, in order, once, whatever the
+// script says in between; the clock makes waiting short.
+func TestScript(t *testing.T) {
+	t.Setenv("CI", "")
+	r, clock := clienttest.Start(t), clienttest.NewClock(time.Now())
+	r.Script(
+		clienttest.Answer{Code: codes.Unavailable, RetryAfter: time.Hour},
+		clienttest.Answer{Lose: true},
+		clienttest.Answer{Reset: true},
+		clienttest.Answer{Delay: 10 * time.Millisecond},
+	)
+	c := open(t, t.TempDir(), r.Addr(), clock)
+	for _, machine := range []string{"ultimaker_s5", "ultimaker_s3"} {
+		c.Record(&telemetryv1.Slice{Machine: machine})
+	}
+	attempts := 0
+	for ; attempts < 10 && c.Flush(t.Context()) != nil; attempts++ {
+		clock.Add(time.Hour)
+	}
+	if attempts != 3 {
+		t.Errorf("%d attempts failed, want the script's 3", attempts)
+	}
+	if s := r.Slices(); len(s) != 2 || s[0].Machine != "ultimaker_s5" || s[1].Machine != "ultimaker_s3" {
+		t.Errorf("arrived %v", s)
+	}
+}
+
+// From an answer that breaks off nobody concludes anything: what was sent is kept,
+// and sent again.
+func TestPartial(t *testing.T) {
+	t.Setenv("CI", "")
+	dir, clock := t.TempDir(), clienttest.NewClock(time.Now())
+	c := open(t, dir, clienttest.Partial(t), clock)
+	c.Record(&telemetryv1.Slice{Machine: "ultimaker_s5"})
+	if err := c.Flush(t.Context()); err == nil {
+		t.Error("half an answer is taken for one")
+	}
+	c.Close()
+	r := clienttest.Start(t)
+	c = open(t, dir, r.Addr(), clock)
+	clock.Add(48 * time.Hour)
+	if err := c.Flush(t.Context()); err != nil || len(r.Slices()) != 1 {
+		t.Errorf("%v, %d events arrived, want 1", err, len(r.Slices()))
+	}
+}
