@@ -32,7 +32,8 @@ func tuneMemory() {
 
 // run returns the exit code: 0 drained, 1 failed, 2 called wrongly.
 func run(args []string) int {
-	// A core file would hold what is in memory.
+	// A core file would hold what is in memory, and a trace some of it.
+	debug.SetTraceback("none")
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	tuneMemory()
 	// gRPC's own log writes peers' addresses.
