@@ -10,11 +10,11 @@
 //     never stored with data, logged or exported.
 //   - No octet that a client chose reaches a table, a log, a metric or a status.
 //
-// The path of a batch is Server.Upload:
+// The path of a batch is Server.upload:
 //
-//	limit ──▶ scrub ──▶ sink.Add ──▶ commit ──▶ OK
+//	edge ──▶ decode ──▶ limit ──▶ scrub ──▶ sink ──▶ commit ──▶ OK
 //
-// The public listener offers Upload and nothing else: no reflection, no
+// The public listener offers Upload, Erase and GetPolicy and nothing else: no reflection, no
 // channelz, no health service, no tracing. Health, metrics and profiles are on
 // an HTTP listener of their own that must be on loopback.
 package collector
