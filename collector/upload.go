@@ -3,12 +3,11 @@ package collector
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
+	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
 )
@@ -74,20 +73,11 @@ func (s *Server) refuse(err error, events float64) {
 	s.cfg.Logger.Error("no pseudonym; the client keeps its batch", "error", err)
 }
 
-// peerPrefix is the only place where a client's address is looked at. What it
-// returns is truncated before anything else sees it.
+// peerPrefix is what is left of a peer's address once the listener's package has
+// truncated it.
 func peerPrefix(ctx context.Context) scrub.Prefix {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return scrub.Prefix{}
+	if p, ok := peer.FromContext(ctx); ok {
+		return edge.PrefixOf(p.Addr)
 	}
-	address, ok := p.Addr.(*net.TCPAddr)
-	if !ok {
-		return scrub.Prefix{}
-	}
-	addr, ok := netip.AddrFromSlice(address.IP)
-	if !ok {
-		return scrub.Prefix{}
-	}
-	return scrub.PrefixOf(addr)
+	return scrub.Prefix{}
 }
