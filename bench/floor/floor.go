@@ -113,15 +113,15 @@ func (s *Server) upload(_ any, ctx context.Context, decode func(any) error, _ gr
 		s.open = s.empty.Get().(*block)
 		s.open.reset(s.types)
 	}
-	b := s.open
-	err := b.columns.addRequest(r.message.ReadOnlyData())
+	done := s.open.done // the block may be another's by the time that it is committed
+	err := s.open.columns.addRequest(r.message.ReadOnlyData())
 	s.mu.Unlock()
 	r.message.Free()
 	if err != nil {
 		return nil, err
 	}
-	<-b.done.c
-	return &emptypb.Empty{}, b.done.err
+	<-done.c
+	return &emptypb.Empty{}, done.err
 }
 
 // flush hands the open block on when it is due.
