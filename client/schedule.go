@@ -65,9 +65,19 @@ func (c *Client) saveSchedule(s schedule) {
 	}
 }
 
+// plan writes what becomes of the schedule, and nothing comes between reading and
+// writing it in this process: what a collector asked for would be overwritten.
+func (c *Client) plan(change func(schedule) schedule) schedule {
+	c.planning.Lock()
+	defer c.planning.Unlock()
+	s := change(c.loadSchedule())
+	c.saveSchedule(s)
+	return s
+}
+
 // next is when to send. The first time is drawn once and kept.
 func (c *Client) next() time.Time {
-	c.planning.Lock() // or what a collector asked for meanwhile would be overwritten
+	c.planning.Lock() // as in plan
 	defer c.planning.Unlock()
 	s := c.loadSchedule()
 	if s.Next.IsZero() {

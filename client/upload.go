@@ -105,9 +105,7 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	c.planning.Lock()
-	c.saveSchedule(c.afterSuccess())
-	c.planning.Unlock()
+	c.plan(func(schedule) schedule { return c.afterSuccess() })
 	return more, nil
 }
 
@@ -189,10 +187,7 @@ func (c *Client) postpone(err error) error {
 		asked = longestWait
 	}
 	c.sent.failed(code.String())
-	c.planning.Lock()
-	s := c.afterFailure(c.loadSchedule(), code.String(), asked)
-	c.saveSchedule(s)
-	c.planning.Unlock()
+	s := c.plan(func(s schedule) schedule { return c.afterFailure(s, code.String(), asked) })
 	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
 }
 

@@ -49,7 +49,7 @@ const (
 var Reasons = []Reason{TooMany, TooManyHere, NotProxied, ReadStalled, WriteStalled, TooOld}
 
 const (
-	// defaultConns: 50,000 at 20 KiB each are 1 GiB, all that a collector should
+	// defaultConns: 50,000 at 24 KiB each are 1.2 GiB, all that a collector should
 	// ever need for connections. Fewer where the process may not open that many.
 	defaultConns = 50_000
 	// reservedFiles stay free for the database, the admin listener and the keys.

@@ -147,9 +147,11 @@ func (s *Sink) Append(rows *scrub.Rows) (*Commit, error) {
 
 // block returns an empty block. mu is held.
 func (s *Sink) block(p period.Period) *block {
-	b := newBlock()
+	var b *block
 	if last := len(s.spare) - 1; last >= 0 {
 		b, s.spare = s.spare[last], s.spare[:last]
+	} else {
+		b = newBlock()
 	}
 	b.reset(p, time.Now(), rand.Text())
 	return b
