@@ -3,8 +3,6 @@ package fault
 import (
 	"context"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/bench/binary"
 	"github.com/slicemetry/slicemetry/bench/load"
+	"github.com/slicemetry/slicemetry/bench/stack"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
@@ -132,7 +131,7 @@ func TestFaults(t *testing.T) {
 		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
 		time.Sleep(time.Second) // it serves by then, and is not ready
 		s.refused(t)
-		if isReady(s.Admin()) {
+		if stack.Ready(t.Context(), s.Admin()) {
 			t.Error("ready without a database")
 		}
 		must(t, s.DB.Restart(t.Context()))
@@ -229,13 +228,16 @@ func (s *scene) duplicates(t *testing.T) {
 // rolling restarts two collectors in turn, each by SIGTERM while the other serves.
 func (s *scene) rolling(t *testing.T) {
 	dir := filepath.Dir(s.CAFile())
-	listen, admin := free(t), free(t)
+	listen, err := stack.FreeAddress()
+	must(t, err)
+	admin, err := stack.FreeAddress()
+	must(t, err)
 	start := func() *exec.Cmd {
 		cmd := exec.Command(filepath.Join(binary.Dir, "collectord"), "-listen", listen, "-admin", admin, "-keys", filepath.Join(dir, "keys"),
 			"-policy", filepath.Join(dir, "policies.json"), "-plaintext", "-limit-rate", "0", "-flush-age", "20ms", "-max-streams", "64")
 		cmd.Env = append(cmd.Environ(), "COLLECTORD_CLICKHOUSE="+s.through(s.DB.DSN("collector")))
 		must(t, cmd.Start())
-		for end := time.Now().Add(resume); !isReady(admin); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(resume); !stack.Ready(t.Context(), admin); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("the second collector is not ready")
 			}
@@ -260,23 +262,4 @@ func (s *scene) rolling(t *testing.T) {
 	s.setTargets(s.Target())
 	must(t, second.Process.Signal(syscall.SIGTERM))
 	must(t, second.Wait())
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func isReady(admin string) bool {
-	response, err := http.Get("http://" + admin + "/readyz")
-	if err != nil {
-		return false
-	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }

@@ -190,7 +190,7 @@ func (s *Stack) waitReady(ctx context.Context, p *process) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		if ready(ctx, "http://"+s.admin+"/readyz") {
+		if Ready(ctx, s.admin) {
 			return nil
 		}
 		select {
@@ -203,8 +203,10 @@ func (s *Stack) waitReady(ctx context.Context, p *process) error {
 	}
 }
 
-func ready(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// Ready reports whether the collector whose admin address is given could store a
+// batch now.
+func Ready(ctx context.Context, admin string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
 	if err != nil {
 		return false
 	}
