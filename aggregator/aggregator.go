@@ -10,16 +10,17 @@
 // How: operations on one database, and one on what Site wrote.
 //
 //	Plan     what will be published, how exactly, and what it promises: no data
-//	Publish  for each metric of a closed period
-//	           ledger.Reserve ─▶ bound.Read ─▶ release.New ─▶ publish.Write
-//	             (durable)        (in SQL)      (noise)        (durable)
+//	Publish  for the metrics of a closed period
+//	           ledger.Reserve ─▶ bound.Read ─▶ ledger.Draw ─▶ release.New ─▶ publish.Write
+//	             (durable)        (in SQL)      (durable)      (noise)        (durable)
 //	Ledger   what was spent
 //	Site     static pages of everything published
 //	Serve    these pages and downloads, read-only, from a folder
 //	Drop     raw rows that are done with
 //
 // Each arrow is a type that only the step before can make: data cannot be read
-// without a grant, and only a table that was noised can be written.
+// without a grant, noise cannot be drawn without a draw, and only a table that was
+// noised can be written.
 package aggregator
 
 import (

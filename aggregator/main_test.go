@@ -14,6 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/ledger"
+	"github.com/slicemetry/slicemetry/aggregator/internal/release"
 	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
@@ -104,10 +105,17 @@ func publishOne(ctx context.Context, conn Conn, p period.Period, run string) (Re
 	r := &publisher{conn: conn, config: c, plan: split, ledger: ledger.New(conn, run, c.now)}
 	for _, d := range split.Designs {
 		if d.Metric.Name == crashMetric {
-			return r.metric(ctx, p, d, complete)
+			return onlyResult(r.release(ctx, p, []release.Design{d}, complete))
 		}
 	}
 	panic("no such metric")
+}
+
+func onlyResult(outcomes []Outcome, err error) (Result, error) {
+	if err != nil {
+		return "", err
+	}
+	return outcomes[0].Result, nil
 }
 
 // mortal kills its own process, as kill -9 does, before one of the operations on

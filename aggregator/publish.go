@@ -93,14 +93,50 @@ func (r *publisher) period(ctx context.Context, p period.Period) ([]Outcome, err
 	if err != nil {
 		return nil, err
 	}
-	var outcomes []Outcome
-	for i, d := range r.plan.Designs {
-		result, err := r.metric(ctx, p, d, complete)
-		if err != nil {
-			return outcomes, fmt.Errorf("%s: %w", d.Metric.Name, err)
+	return r.release(ctx, p, r.plan.Designs, complete)
+}
+
+// release releases metrics of a period, or says why not. All are read together,
+// which is when a run takes its time; whoever dies there has drawn nothing, and
+// the next run goes on.
+func (r *publisher) release(ctx context.Context, p period.Period, designs []release.Design, complete map[string]publish.Release) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(designs))
+	settled := func(i int, result Result) {
+		outcomes[i] = Outcome{p.String(), designs[i].Metric.Name, result}
+		r.config.progress("%s  %2d of %d  %-34s %s", p, i+1, len(designs), outcomes[i].Metric, result)
+	}
+	var indices []int // of the designs that are not settled
+	for i, d := range designs {
+		if done, ok := complete[d.Metric.Name]; ok {
+			settled(i, resultOf(done, d))
+		} else {
+			indices = append(indices, i)
 		}
-		outcomes = append(outcomes, Outcome{p.String(), d.Metric.Name, result})
-		r.config.progress("%s  %2d of %d  %-34s %s", p, i+1, len(r.plan.Designs), d.Metric.Name, result)
+	}
+	if len(indices) == 0 {
+		return outcomes, nil
+	}
+	items, indices, err := r.reserve(ctx, p, designs, indices, settled)
+	if err != nil || len(items) == 0 {
+		return outcomes, err
+	}
+	cells, err := bound.Read(ctx, r.conn, p, items, func(done, of int) { r.config.progress("%s  rows read, %d of %d parts", p, done, of) })
+	if err != nil {
+		return nil, err
+	}
+	// Rows that went while they were read make no statistic.
+	gone, err := r.gone(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range indices {
+		result := Gone
+		if !gone {
+			if result, err = r.publish(ctx, items[k].Grant, designs[i], cells[k]); err != nil {
+				return nil, fmt.Errorf("%s: %w", designs[i].Metric.Name, err)
+			}
+		}
+		settled(i, result)
 	}
 	return outcomes, nil
 }
@@ -120,32 +156,59 @@ func releases(ctx context.Context, conn Conn, p period.Period) (map[string]publi
 	return complete, nil
 }
 
-// metric releases one metric of one period, or says why not.
-func (r *publisher) metric(ctx context.Context, p period.Period, d release.Design, complete map[string]publish.Release) (Result, error) {
-	if done, ok := complete[d.Metric.Name]; ok {
-		return resultOf(done, d), nil
+// reserve reserves designs, settles those that cannot be released and returns
+// what is to be read for the others.
+func (r *publisher) reserve(ctx context.Context, p period.Period, designs []release.Design, indices []int, settled func(int, Result)) ([]bound.Item, []int, error) {
+	gone, err := r.gone(ctx, p)
+	if err != nil {
+		return nil, nil, err
 	}
-	if gone, err := r.gone(ctx, p); gone || err != nil {
-		return Gone, err
+	if gone {
+		for _, i := range indices {
+			settled(i, Gone)
+		}
+		return nil, nil, nil
 	}
-	grant, err := r.ledger.Reserve(ctx, r.charge(p, d))
-	switch {
-	case errors.Is(err, ledger.ErrTaken), errors.Is(err, ledger.ErrWithheld):
-		return r.settle(ctx, p, d)
-	case errors.Is(err, ledger.ErrChanged):
-		return Changed, nil
-	case err != nil:
-		return "", err
+	var charges []ledger.Charge
+	for _, i := range indices {
+		charges = append(charges, r.charge(p, designs[i]))
 	}
-	cells, err := bound.Read(ctx, r.conn, grant, d.Metric)
+	answers, err := r.ledger.Reserve(ctx, p, charges...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var items []bound.Item
+	var left []int
+	for k, i := range indices {
+		d := designs[i]
+		switch err := answers[k].Err; {
+		case err == nil:
+			items, left = append(items, bound.Item{Grant: answers[k].Grant, Metric: d.Metric}), append(left, i)
+		case errors.Is(err, ledger.ErrChanged):
+			settled(i, Changed)
+		case errors.Is(err, ledger.ErrTaken), errors.Is(err, ledger.ErrWithheld):
+			result, err := r.settle(ctx, p, d)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", d.Metric.Name, err)
+			}
+			settled(i, result)
+		default:
+			return nil, nil, fmt.Errorf("%s: %w", d.Metric.Name, err)
+		}
+	}
+	return items, left, nil
+}
+
+// publish draws the noise for cells and stores what results.
+func (r *publisher) publish(ctx context.Context, grant ledger.Grant, d release.Design, cells bound.Cells) (Result, error) {
+	draw, err := r.ledger.Draw(ctx, grant)
+	if errors.Is(err, ledger.ErrTaken) {
+		return r.settle(ctx, cells.Period(), d)
+	}
 	if err != nil {
 		return "", err
 	}
-	// Rows that went while they were read make no statistic.
-	if gone, err := r.gone(ctx, p); gone || err != nil {
-		return Gone, err
-	}
-	table, err := release.New(grant, d, cells)
+	table, err := release.New(draw, d, cells)
 	if err != nil {
 		return "", err
 	}
@@ -176,8 +239,8 @@ func (r *publisher) charge(p period.Period, d release.Design) ledger.Charge {
 	}
 }
 
-// settle finishes what another run reserved: it completes a release whose rows
-// are stored and marks one that found no budget. Nothing is drawn.
+// settle finishes what another run began: it completes a release whose rows are
+// stored and marks one that found no budget. Nothing is drawn.
 func (r *publisher) settle(ctx context.Context, p period.Period, d release.Design) (Result, error) {
 	list, err := r.ledger.Period(ctx, p)
 	if err != nil {

@@ -50,8 +50,11 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := metrics.All()
-	if len(outcomes) != len(all) || strings.Count(progress.String(), "\n") != len(all) {
-		t.Fatalf("%d outcomes, %d lines of progress, want one a metric, %d", len(outcomes), strings.Count(progress.String(), "\n"), len(all))
+	if lines := strings.Count(progress.String(), string(Released)); len(outcomes) != len(all) || lines != len(all) {
+		t.Fatalf("%d outcomes, %d lines of progress, want one a metric, %d", len(outcomes), lines, len(all))
+	}
+	if lines := strings.Count(progress.String(), "rows read, "); lines != len(metrics.Sources) {
+		t.Errorf("%d lines of progress while reading, want one a source, %d:\n%s", lines, len(metrics.Sources), &progress)
 	}
 	for _, o := range outcomes {
 		if o.Result != Released {
@@ -249,14 +252,15 @@ func TestConcurrentProcesses(t *testing.T) {
 }
 
 // A publisher that is killed before or after any of its operations leaves a
-// release that is not begun, lost, or complete: never one that is drawn again.
+// release that is not begun, reserved, drawn and lost, or complete: never one that
+// is drawn again, and one that was not drawn is not lost.
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	s := migrationtest.Start(t)
 	conn := dbtest.Connect(t, s, migrations.Aggregator)
 	ctx := context.Background()
 	rawtest.Insert(t, s, printTimes(3000)...)
-	results := map[Result]int{}
+	results, resumed := map[Result]int{}, 0
 	for at := 0; ; at++ {
 		// A new engine for each point would be slow; the same week again is not: what
 		// a run left is removed by the administrator, as nobody else could.
@@ -265,7 +269,7 @@ func TestKilledAnywhere(t *testing.T) {
 		if err == nil {
 			break // it came to its end: there are no more points
 		}
-		held := ledgerRuns(t, conn)
+		reserved, drawn := ledgerRuns(t, conn, "reservations"), ledgerRuns(t, conn, "draws")
 		before := statistics(t, conn)
 		result, err := publishOne(ctx, conn, week, "successor")
 		if err != nil {
@@ -274,14 +278,19 @@ func TestKilledAnywhere(t *testing.T) {
 		results[result]++
 		after := statistics(t, conn)
 		switch {
-		case held == "" && result != Released:
-			t.Errorf("operation %d: nothing was reserved, and the successor is %s", at, result)
-		case held != "" && (after != before || ledgerRuns(t, conn) != held):
-			t.Errorf("operation %d: reserved by %s, and the successor drew again", at, held)
-		case held != "" && before != "" && result != Stored:
+		case drawn == "" && (result != Released || ledgerRuns(t, conn, "draws") != "successor"):
+			t.Errorf("operation %d: nothing was drawn, and the successor is %s", at, result)
+		case reserved != "" && ledgerRuns(t, conn, "reservations") != reserved:
+			t.Errorf("operation %d: reserved by %s, and the successor reserved again", at, reserved)
+		case drawn != "" && (after != before || ledgerRuns(t, conn, "draws") != drawn):
+			t.Errorf("operation %d: drawn by %s, and the successor drew again", at, drawn)
+		case drawn != "" && before != "" && result != Stored:
 			t.Errorf("operation %d: the rows are stored, and the successor is %s", at, result)
-		case held != "" && before == "" && result != Incomplete:
-			t.Errorf("operation %d: reserved and lost, and the successor is %s", at, result)
+		case drawn != "" && before == "" && result != Incomplete:
+			t.Errorf("operation %d: drawn and lost, and the successor is %s", at, result)
+		}
+		if reserved != "" && drawn == "" {
+			resumed++
 		}
 		checkSettled(t, conn, at, result)
 	}
@@ -289,6 +298,9 @@ func TestKilledAnywhere(t *testing.T) {
 		if results[r] == 0 {
 			t.Errorf("no kill led to %s: %v", r, results)
 		}
+	}
+	if resumed < 3 {
+		t.Errorf("%d kills between reserving and drawing, want several: reading lies there", resumed)
 	}
 }
 
@@ -330,10 +342,11 @@ func statistics(t *testing.T, conn Conn) string {
 	return text
 }
 
-func ledgerRuns(t *testing.T, conn Conn) string {
+// ledgerRuns returns the runs in one of the ledger's tables.
+func ledgerRuns(t *testing.T, conn Conn, table string) string {
 	t.Helper()
 	var text string
-	if err := conn.QueryRow(context.Background(), "SELECT arrayStringConcat(groupArray(run), ' ') FROM ledger.reservations").Scan(&text); err != nil {
+	if err := conn.QueryRow(context.Background(), "SELECT arrayStringConcat(groupArray(run), ' ') FROM ledger."+table).Scan(&text); err != nil {
 		t.Fatal(err)
 	}
 	return text
@@ -377,7 +390,7 @@ func TestOtherPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &publisher{conn: conn, config: testConfig(), plan: split}
-	if got, err := r.metric(ctx, week, d, complete); err != nil || got != Changed {
+	if got, err := onlyResult(r.release(ctx, week, []release.Design{d}, complete)); err != nil || got != Changed {
 		t.Errorf("another definition is %s, %v, want changed", got, err)
 	}
 	tiny := testConfig()

@@ -32,6 +32,6 @@
 //
 // A unit adds at most bounds.keys keys, at most bounds.per_key to each and at
 // most bounds.total to all of them. A histogram takes one vote of a unit, split
-// over its keys in thousandths in proportion to its rows; quantiles are read
+// over its keys in millionths in proportion to its rows; quantiles are read
 // from such a histogram over the logarithmic buckets of a field.
 package metrics

@@ -30,8 +30,13 @@ const (
 	Counters        Source = "counters"         // the counters of one batch
 )
 
-// Vote is what a unit adds to a histogram in all: thousandths of an installation.
-const Vote = 1000
+// Sources are all of them.
+var Sources = []Source{Slices, Extruders, ChangedSettings, Counters}
+
+// Vote is what a unit adds to a histogram in all, in millionths of an
+// installation: each of its rows adds the same part, rounded down, and what
+// rounding loses of a hundred rows is then no more than the ten-thousandth part.
+const Vote = 1_000_000
 
 // Bounds is what one unit can add to a metric.
 type Bounds struct {
@@ -48,6 +53,7 @@ type Key struct {
 	Otherwise string   `json:"otherwise"`       // takes the reported values outside of the set; "" drops them
 	Optional  bool     `json:"optional"`        // 0 is a value, and a missing one is NULL
 	Edges     []uint32 `json:"edges,omitempty"` // of a logarithmic field: the buckets' bounds
+	Enum      []int32  `json:"-"`               // of an enumeration: the values' numbers in the database
 }
 
 // Metric is one approved statistic. Callers must not change it.

@@ -121,6 +121,11 @@ func (r *resolver) key(d keyDefinition, f rules.Field) Key {
 	if d.Only != nil {
 		r.only(&k, d.Only)
 	}
+	if f.IsEnum() {
+		for _, name := range k.Values {
+			k.Enum = append(k.Enum, int32(slices.Index(f.Names(), name)+1)) // 0 is "unspecified"
+		}
+	}
 	if len(k.Values) == 0 {
 		r.fault("keys", "%s has no public values", d.Column)
 	}
@@ -173,7 +178,7 @@ func (r *resolver) bounds() {
 
 func (r *resolver) oneVote() {
 	if r.d.Scale != Vote {
-		r.fault("scale", "scale is %d, want %d: votes are counted in thousandths", r.d.Scale, Vote)
+		r.fault("scale", "scale is %d, want %d: votes are counted in millionths", r.d.Scale, Vote)
 	}
 	if len(r.m.Keys) == 0 {
 		r.fault("keys", "a vote needs something to choose from")

@@ -30,7 +30,7 @@ The spec, YAML or JSON:
         - column: machine
           values: [a, b, other]  # public; every one is published
           otherwise: other       # takes what is not in the list; without it that is dropped
-      bounds:                    # of one unit; a histogram (one vote, in thousandths) has none
+      bounds:                    # of one unit; a histogram (one vote, in millionths) has none
         keys: 2                  # keys that it counts for (L0)
         per_key: 40              # added to one key
         total: 50                # added to all keys together

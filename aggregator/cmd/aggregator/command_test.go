@@ -96,7 +96,7 @@ func TestCommands(t *testing.T) {
 	week := period.Of(time.Now()).Previous().Previous().String()
 
 	out, progress, err := run("publish", "-period", week)
-	if err != nil || !strings.Contains(out, week+"  released ") || strings.Count(progress, "\n") != len(metrics.All()) {
+	if err != nil || !strings.Contains(out, week+"  released ") || strings.Count(progress, " released\n") != len(metrics.All()) {
 		t.Fatalf("publish: %v\n%s\n%s", err, out, progress)
 	}
 	out, _, err = run("publish", "-period", week, "-json")

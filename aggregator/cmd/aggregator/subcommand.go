@@ -36,7 +36,7 @@ published stays as it is. Progress goes to standard error, the results to standa
   released         now
   stored           before
   withheld_budget  the week's budget does not suffice
-  incomplete       another run is at it, or one died and its budget is lost
+  incomplete       another run is at it, or one died as it drew and its budget is lost
   changed          its definition is not the one that was published
   gone             not published before the raw rows were dropped`,
 		func(ctx context.Context) error {

@@ -123,7 +123,10 @@ func (m *metric) contributions(rows []Row) iter.Seq[bound.Contribution] {
 	return func(yield func(bound.Contribution) bool) {
 		for _, r := range rows {
 			cell, ok := m.cell(r)
-			if ok && !yield(bound.Contribution{Unit: r.number(), Cell: cell, Value: uint64(max(0, r.Value))}) {
+			if !ok {
+				cell = -1
+			}
+			if !yield(bound.Contribution{Unit: r.number(), Cell: cell, Value: uint64(max(0, r.Value))}) {
 				return
 			}
 		}

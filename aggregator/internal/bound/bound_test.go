@@ -3,6 +3,7 @@ package bound_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/slicemetry/slicemetry/aggregator/internal/ledger"
 	"github.com/slicemetry/slicemetry/aggregator/internal/rawtest"
 	"github.com/slicemetry/slicemetry/internal/period"
+	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/localdb/dbtest"
 	"github.com/slicemetry/slicemetry/schema/metrics"
@@ -41,13 +43,22 @@ func newReader(t *testing.T, s *localdb.Server) *reader {
 	return &reader{t, conn, ledger.New(conn, "test", time.Now)}
 }
 
-func (r *reader) read(m *metrics.Metric, p period.Period) bound.Cells {
+func (r *reader) item(m *metrics.Metric, p period.Period) bound.Item {
 	r.t.Helper()
-	grant, err := r.book.Reserve(context.Background(), ledger.Charge{Period: p, Metric: m.Name, Definition: m.Hash(), BudgetMu2: 1, Mu2: 1e-6})
+	answers, err := r.book.Reserve(context.Background(), p, ledger.Charge{Period: p, Metric: m.Name, Definition: m.Hash(), BudgetMu2: 1, Mu2: 1e-6})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cells, err := bound.Read(context.Background(), r.conn, grant, m)
+	return bound.Item{Grant: answers[0].Grant, Metric: m}
+}
+
+func (r *reader) read(p period.Period, list ...*metrics.Metric) []bound.Cells {
+	r.t.Helper()
+	var items []bound.Item
+	for _, m := range list {
+		items = append(items, r.item(m, p))
+	}
+	cells, err := bound.Read(context.Background(), r.conn, p, items, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -55,7 +66,8 @@ func (r *reader) read(m *metrics.Metric, p period.Period) bound.Cells {
 }
 
 // The SQL gives what the plain Go gives, cell for cell and for every metric, on
-// random weeks with hostile rows in them.
+// random weeks with hostile rows in them; and for a metric alone what it gives
+// for it among all.
 func TestReadEqualsOf(t *testing.T) {
 	s := migrationtest.Start(t)
 	r := newReader(t, s)
@@ -64,19 +76,64 @@ func TestReadEqualsOf(t *testing.T) {
 		p := week.Next() + period.Period(3*7*round) // rows of a round reach one week back
 		rows := rawtest.Random(rand.New(rand.NewPCG(seed, uint64(round))), p, units)
 		rawtest.Insert(t, s, rows...)
-		for _, m := range metrics.All() {
+		all := r.read(p, metrics.All()...)
+		for i, m := range metrics.All() {
 			want, err := bound.Of(m, p, rawtest.Contributions(m, p, rows))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if differs := compare(m, r.read(m, p), want); differs != "" {
+			if differs := compare(m, all[i], want); differs != "" {
 				t.Errorf("seed %d, %d units, %s: %s", seed, units, m.Name, differs)
+			}
+			if units == 30 && i%7 == 0 {
+				if differs := compare(m, r.read(p, m)[0], want); differs != "" {
+					t.Errorf("seed %d, %d units, %s alone: %s", seed, units, m.Name, differs)
+				}
 			}
 			if units >= 300 && !anything(m, want) {
 				t.Errorf("seed %d: nobody contributes to %s, so nothing was compared", seed, m.Name)
 			}
 		}
 	}
+}
+
+// A unit with too many rows counts for nothing, and shows in the clip counts.
+func TestMaxRows(t *testing.T) {
+	s := migrationtest.Start(t)
+	rows := slices.Concat(tooMany(week, 1, 10), tooMany(week, 2, bound.MaxRows), tooMany(week, 3, bound.MaxRows+1))
+	rawtest.Insert(t, s, rows...)
+	var list []*metrics.Metric
+	for _, name := range []string{"layer_height", "slices_by_machine", "installations_by_machine"} {
+		m, _ := metrics.ByName(name)
+		list = append(list, m)
+	}
+	for i, got := range newReader(t, s).read(week, list...) {
+		m := list[i]
+		want, err := bound.Of(m, week, rawtest.Contributions(m, week, rows))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if differs := compare(m, got, want); differs != "" {
+			t.Errorf("%s: %s", m.Name, differs)
+		}
+		cut, uncut := got.Clip()
+		if m.Clips() && cut+uncut != 3 || m.Name == "installations_by_machine" && cut != 1 {
+			t.Errorf("%s: %d cut, %d not, of three units, one of which has too many rows", m.Name, cut, uncut)
+		}
+	}
+}
+
+// tooMany is that many rows of a unit, half of them without a value of most fields.
+func tooMany(p period.Period, unit uint64, rows int) []rawtest.Row {
+	list := make([]rawtest.Row, rows)
+	for i := range list {
+		s := &telemetryv1.Slice{Machine: "custom"}
+		if i%2 == 0 {
+			s.LayerHeightUm, s.Support = uint32(100+20*(i%10)), telemetryv1.Flag_FLAG_NO
+		}
+		list[i] = rawtest.Row{Period: p, Unit: unit, Batch: uint64(i / 200), Index: uint16(i % 200), Slice: s}
+	}
+	return list
 }
 
 func anything(m *metrics.Metric, c bound.Cells) bool {
@@ -106,8 +163,8 @@ func compare(m *metrics.Metric, got, want bound.Cells) string {
 // A period without rows is all zeros, and a row for every key all the same.
 func TestReadNothing(t *testing.T) {
 	r := newReader(t, migrationtest.Start(t))
-	for _, m := range metrics.All() {
-		cells := r.read(m, week)
+	for i, cells := range r.read(week, metrics.All()...) {
+		m := metrics.All()[i]
 		if cut, uncut := cells.Clip(); cut != 0 || uncut != 0 {
 			t.Errorf("%s: %d and %d units of none", m.Name, cut, uncut)
 		}
@@ -119,8 +176,8 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-// Parts that the engine has not merged yet count as those it has, and a table of
-// units that goes to the disk as one that stays in memory.
+// Parts that the engine has not merged yet count as those it has, and ranges of
+// units add up to what all of them give.
 func TestReadIsIndependentOfStorage(t *testing.T) {
 	s := migrationtest.Start(t)
 	conn := dbtest.Connect(t, s, localdb.Administrator)
@@ -129,40 +186,49 @@ func TestReadIsIndependentOfStorage(t *testing.T) {
 	for part := range slices.Chunk(rows, 1+len(rows)/7) {
 		rawtest.Insert(t, s, part...)
 	}
-	m, _ := metrics.ByName("slices_by_machine")
-	count := func(settings string) string {
+	var list []*metrics.Metric
+	for _, m := range metrics.All() {
+		if m.Source == metrics.Slices {
+			list = append(list, m)
+		}
+	}
+	count := func(ranges uint64) string {
+		var parts []string
+		for _, q := range bound.Queries(week, ranges, list...) {
+			q, _, _ = strings.Cut(q, "SETTINGS")
+			parts = append(parts, "("+q+")")
+		}
 		var got string
-		if err := conn.QueryRow(context.Background(),
-			"SELECT toString(groupArray((cell, total))) FROM (SELECT * FROM ("+strings.Split(bound.Query(m, week), "SETTINGS")[0]+") ORDER BY cell) SETTINGS "+settings).Scan(&got); err != nil {
+		if err := conn.QueryRow(context.Background(), "SELECT toString(groupArray((cell, sum))) FROM (SELECT cell, sum(total) AS sum FROM ("+
+			strings.Join(parts, " UNION ALL ")+") WHERE cell != 0 GROUP BY cell ORDER BY cell)").Scan(&got); err != nil {
 			t.Fatal(err)
 		}
 		return got
 	}
-	const inMemory, onDisk = "max_threads = 2", "max_bytes_before_external_group_by = 1000, group_by_two_level_threshold = 10, group_by_two_level_threshold_bytes = 1000"
-	before := count(inMemory)
-	if spilled := count(onDisk); spilled != before {
-		t.Errorf("on disk: %s\nin memory: %s", spilled, before)
+	before := count(1)
+	if apart := count(7); apart != before || len(before) < 1000 {
+		t.Errorf("in seven ranges: %s\nat once: %s", apart, before)
 	}
 	if err := conn.Exec(context.Background(), "OPTIMIZE TABLE raw.slices FINAL"); err != nil {
 		t.Fatal(err)
 	}
-	if after := count(inMemory); after != before {
+	if after := count(1); after != before {
 		t.Errorf("merged: %s\nbefore: %s", after, before)
 	}
 }
 
 func TestReadNeedsItsGrant(t *testing.T) {
-	s := migrationtest.Start(t)
-	conn := dbtest.Connect(t, s, migrations.Aggregator)
+	r := newReader(t, migrationtest.Start(t))
 	m, _ := metrics.ByName("slices")
 	other, _ := metrics.ByName("installations")
-	grant, err := ledger.New(conn, "test", time.Now).Reserve(context.Background(), ledger.Charge{Period: week, Metric: other.Name, Definition: other.Hash(), BudgetMu2: 1, Mu2: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, g := range map[string]ledger.Grant{"another metric's": grant, "no": {}} {
-		if _, err := bound.Read(context.Background(), conn, g, m); err == nil {
-			t.Errorf("with %s grant the rows were read", name)
+	good := r.item(m, week)
+	for name, item := range map[string]bound.Item{
+		"another metric's": {Grant: r.item(other, week).Grant, Metric: m},
+		"another week's":   r.item(m, week.Next()),
+		"no":               {Metric: m},
+	} {
+		if _, err := bound.Read(context.Background(), r.conn, week, []bound.Item{good, item}, nil); !errors.Is(err, ledger.ErrMismatch) {
+			t.Errorf("with %s grant: %v, want ErrMismatch", name, err)
 		}
 	}
 }

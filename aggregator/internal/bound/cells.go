@@ -11,22 +11,25 @@
 // and the clip count by one in one of its two cells. The same rows give the same
 // totals, always; no unit's rows influence what is kept of another's.
 //
-// How: one query a metric, inside ClickHouse, over the folded rows (FINAL):
+// How: one query for all metrics of a source and a range of units, inside
+// ClickHouse, over the folded rows (FINAL):
 //
 //	rows of the period
-//	  -> per row    position of its key in the public set; others fall out
-//	  -> per unit   sums by key, each cut at per_key
-//	                the first bounds.keys keys in the order of
-//	                SipHash(key of metric and period; unit, key)
+//	  -> per row    for each metric the code of its key in the public set, or 0
+//	  -> per unit   the distinct codes; the first bounds.keys of a metric in the
+//	                order of SipHash(key of metric and period; unit, cell)
+//	                sums by code, each cut at per_key
 //	                if they exceed total: scaled down in proportion, rounded down
-//	                (a vote: always scaled to 1000)
-//	                and one mark: cut or not cut
-//	  -> per key    sum over units
+//	                (a vote: each row's code counts 1/rows of it, rounded down)
+//	                and one mark a metric: cut or not cut
+//	  -> per code   sum over units
 //
 // Everything is an unsigned integer. A keyed hash chooses the keys, because a
 // random draw could be repeated until it suits and the first keys in any natural
 // order would favour some keys. Nothing limits the table as a whole: if one
-// unit's report could displace another's, the bounds above would not hold.
+// unit's report could displace another's, the bounds above would not hold. A unit
+// of more than MaxRows rows counts for nothing; that depends on its own rows
+// alone, too.
 //
 // Of does the same in Go, over values in memory. Tests hold the two together.
 package bound
@@ -44,9 +47,16 @@ import (
 // takes 2^31 units to come here and four times as many to wrap.
 const maxTotal = 1 << 62
 
-// maxVoteRows caps a unit's rows with one key before they are made a share of
-// its vote, so that the product with 1000 cannot wrap.
-const maxVoteRows = 1 << 20
+// MaxRows is how many rows of a source a unit may have in a period, two a minute
+// day and night. What has more is no person at a slicer; were it counted, one
+// sender's rows could fill the database's memory when they are grouped.
+const MaxRows = 20_000
+
+// The keys of a metric's marks in the totals, outside of any metric's cells.
+const (
+	cutCell   = 1<<64 - 1
+	uncutCell = 1<<64 - 2
+)
 
 // ErrOverflow says that a total is beyond what any real fleet reports.
 var ErrOverflow = errors.New("bound: a total exceeds 2^62")

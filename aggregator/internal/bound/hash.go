@@ -20,17 +20,10 @@ func newHashKey(m *metrics.Metric, p period.Period) hashKey {
 	return hashKey{binary.LittleEndian.Uint64(sum[:8]), binary.LittleEndian.Uint64(sum[8:16])}
 }
 
-// rank is ClickHouse's sipHash64Keyed((a, b), unit, cell): the hashes of its
-// arguments, then the hash of these side by side.
+// rank is ClickHouse's sipHash64Keyed((a, b), bitXor(unit, cell)). Two cells of a
+// unit never meet in one input, and other units' ranks do not matter.
 func (k hashKey) rank(unit, cell uint64) uint64 {
-	var pair [16]byte
-	binary.LittleEndian.PutUint64(pair[:8], k.hash(unit))
-	binary.LittleEndian.PutUint64(pair[8:], k.hash(cell))
-	return siphash.Hash(k.a, k.b, pair[:])
-}
-
-func (k hashKey) hash(v uint64) uint64 {
 	var octets [8]byte
-	binary.LittleEndian.PutUint64(octets[:], v)
+	binary.LittleEndian.PutUint64(octets[:], unit^cell)
 	return siphash.Hash(k.a, k.b, octets[:])
 }

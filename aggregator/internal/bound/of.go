@@ -12,15 +12,17 @@ import (
 // Contribution is what one row of a unit adds to a cell.
 type Contribution struct {
 	Unit  uint64
-	Cell  int    // of the metric, from 0
+	Cell  int    // of the metric, from 0; below 0 where the row has no key of it
 	Value uint64 // of a sum; otherwise a row counts as one
 }
 
-// Of bounds contributions in memory. It is the definition that the SQL is held
-// to: plain, and without a thought for speed.
+// Of bounds contributions in memory, one for each row of the metric's source. It
+// is the definition that the SQL is held to: plain, and without a thought for
+// speed.
 func Of(m *metrics.Metric, p period.Period, contributions iter.Seq[Contribution]) (Cells, error) {
-	units := map[uint64]map[uint64]uint64{}
+	units, rows := map[uint64]map[uint64]uint64{}, map[uint64]int{}
 	for c := range contributions {
+		rows[c.Unit]++
 		value := uint64(1)
 		if m.Statistic == metrics.Sum {
 			value = min(c.Value, uint64(m.Bounds.PerKey)+1)
@@ -37,6 +39,9 @@ func Of(m *metrics.Metric, p period.Period, contributions iter.Seq[Contribution]
 	totals := map[uint64]uint64{}
 	for unit, sums := range units {
 		parts, cut := boundUnit(m, key, unit, sums)
+		if rows[unit] > MaxRows {
+			parts, cut = nil, true
+		}
 		for _, part := range parts {
 			totals[part.cell] += part.value
 		}
@@ -55,11 +60,14 @@ type part struct{ cell, value uint64 }
 // boundUnit returns what remains of one unit's sums, and whether anything was lost.
 func boundUnit(m *metrics.Metric, key hashKey, unit uint64, sums map[uint64]uint64) ([]part, bool) {
 	cut := false
+	limit := uint64(m.Bounds.PerKey)
 	var parts []part
 	for cell, sum := range sums {
-		limit := rowCap(m)
-		cut = cut || sum > limit && m.Statistic != metrics.Installations
-		parts = append(parts, part{cell, min(sum, limit)})
+		if !m.OneVote() {
+			cut = cut || sum > limit && m.Statistic != metrics.Installations
+			sum = min(sum, limit)
+		}
+		parts = append(parts, part{cell, sum})
 	}
 	slices.SortFunc(parts, func(a, b part) int {
 		return cmp.Or(cmp.Compare(key.rank(unit, a.cell), key.rank(unit, b.cell)), cmp.Compare(a.cell, b.cell))
@@ -71,20 +79,17 @@ func boundUnit(m *metrics.Metric, key hashKey, unit uint64, sums map[uint64]uint
 	for _, p := range parts {
 		whole += p.value
 	}
-	limit := uint64(m.Bounds.Total)
-	if whole <= limit && !m.OneVote() {
-		return parts, cut
+	total := uint64(m.Bounds.Total)
+	switch {
+	case m.OneVote():
+		for i := range parts {
+			parts[i].value *= total / whole
+		}
+	case whole > total:
+		cut = true
+		for i := range parts {
+			parts[i].value = parts[i].value * total / whole
+		}
 	}
-	for i := range parts {
-		parts[i].value = parts[i].value * limit / whole
-	}
-	return parts, true
-}
-
-// rowCap is what a unit's rows with one key count for before they are scaled.
-func rowCap(m *metrics.Metric) uint64 {
-	if m.OneVote() {
-		return maxVoteRows
-	}
-	return uint64(m.Bounds.PerKey)
+	return parts, cut
 }

@@ -108,7 +108,7 @@ func TestClip(t *testing.T) {
 		{"one key above its cap", "slices_by_machine", map[int]int{3: 41}, 1, map[int]int64{3: 40}},
 		{"together above the total", "slices_by_machine", map[int]int{3: 40, 4: 35}, 1, map[int]int64{3: 26, 4: 23}},
 		{"many rows of one installation", "installations_by_machine", map[int]int{3: 500}, 0, map[int]int64{3: 1}},
-		{"a vote is shared", "support_use", map[int]int{0: 1, 1: 2}, 0, map[int]int64{0: 333, 1: 666}},
+		{"a vote is shared", "support_use", map[int]int{0: 1, 1: 2}, 0, map[int]int64{0: 333333, 1: 666666}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,9 +12,7 @@ import (
 // NoteDrop notes, durably, that the rows of a period are about to go. It MUST
 // return before the first of them does.
 func (l *Ledger) NoteDrop(ctx context.Context, p period.Period) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"async_insert": 0, "insert_quorum": "auto", "insert_quorum_parallel": 0, // as a reservation
-	}))
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(durable))
 	batch, err := l.conn.PrepareBatch(ctx, `INSERT INTO ledger.drops (period, dropped)`)
 	if err != nil {
 		return fmt.Errorf("ledger: note the drop of %s: %w", p, err)
@@ -31,8 +29,7 @@ func (l *Ledger) NoteDrop(ctx context.Context, p period.Period) error {
 
 // Dropped returns the periods whose rows are gone or going.
 func (l *Ledger) Dropped(ctx context.Context) (map[period.Period]bool, error) {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))
-	rows, err := l.conn.Query(ctx, `SELECT DISTINCT toUInt32(period) FROM ledger.drops`)
+	rows, err := l.conn.Query(consistent(ctx), `SELECT DISTINCT toUInt32(period) FROM ledger.drops`)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read drops: %w", err)
 	}

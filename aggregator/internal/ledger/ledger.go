@@ -1,31 +1,41 @@
-// Package ledger decides, once and for ever, who may release a metric of a period.
+// Package ledger decides, once and for ever, what may be released of a period.
 //
 // It guarantees:
 //
 //   - A Grant MUST exist before data is read, and exists only after its
 //     reservation is on the disk. Nothing can be computed without one.
-//   - For one (metric, period) there is at most one Grant, ever: among
-//     concurrent runs one wins, and a run that died leaves it spent.
+//   - A Draw MUST exist before noise is drawn, and for one (metric, period) there
+//     is at most one Draw, ever: among concurrent runs one wins, and a run that
+//     died after it leaves it spent.
 //   - The reservations of a period never exceed its budget. The smallest budget
 //     that any run worked with counts, so raising it later frees nothing.
 //   - A metric whose definition changed after its release is refused.
 //
-// How: ledger.reservations only grows. Reserving is one insert with a
-// deduplication token made of the metric and the period, so that the database
-// keeps the first and drops the others; then the rows are read back. The run
-// that finds its own name, alone, has won:
+// How: ledger.reservations and ledger.draws only grow. An entry is one insert with
+// a deduplication token made of the metric and the period, so that the database
+// keeps the first and drops the others; then the rows are read back:
 //
-//	look up ── exists ──▶ Taken (or ErrChanged)
-//	   │
+//	look up ── drawn, or reserved by another plan ──▶ Taken (or ErrChanged)
+//	   │    ╲
+//	   │     reserved, not drawn: its run died before, or is at it ──▶ Grant
 //	budget left? ── no ──▶ insert with mu2 = 0 ──▶ Withheld
 //	   │
-//	insert, token metric|period
+//	insert reservation, token metric|period
 //	   │
-//	read back ── not mine, alone ──▶ Taken
+//	read back ── two of the pair ──▶ Taken
 //	   │
 //	sum of the period ── above its budget ──▶ Withheld (spent: two runs raced)
 //	   │
-//	 Grant
+//	 Grant: rows may be read, by any run, any number of times
+//	   │
+//	insert draw, token metric|period
+//	   │
+//	read back ── not mine, alone ──▶ Taken
+//	   │
+//	 Draw: noise may be drawn, once
+//
+// Reading is not what costs: exact totals that nobody sees tell nobody anything.
+// So a crash while a week is read, which takes the time, costs nothing either.
 //
 // Two rows for one pair can only come from a database that lost its memory of
 // tokens, in a power cut or because a replicated table's time for them is over;
@@ -37,6 +47,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,15 +59,15 @@ import (
 )
 
 var (
-	// ErrTaken says that the metric of the period was reserved before: it is
-	// released, or being released, or a run died and it is spent.
-	ErrTaken = errors.New("ledger: reserved before")
+	// ErrTaken says that the metric of the period was drawn before, or reserved by
+	// another plan: it is released, or being released, or a run died and it is spent.
+	ErrTaken = errors.New("ledger: drawn or reserved before")
 	// ErrWithheld says that the budget of the period does not suffice.
 	ErrWithheld = errors.New("ledger: the period's budget is spent")
 	// ErrChanged says that another definition of the metric was reserved.
 	ErrChanged = errors.New("ledger: the metric was reserved with another definition; changed statistics need a new name")
-	// ErrUsed says that a Grant was used before.
-	ErrUsed = errors.New("ledger: the grant was used before")
+	// ErrUsed says that a Draw was used before.
+	ErrUsed = errors.New("ledger: the draw was used before")
 	// ErrMismatch says that a Grant is for something else.
 	ErrMismatch = errors.New("ledger: the grant is for another metric or period")
 )
@@ -88,12 +100,12 @@ type Reservation struct {
 	Charge
 	Run      string
 	Reserved time.Time // the day
+	DrawnBy  string    // the run that drew, if any did
 }
 
-// Grant allows one release of one metric of one period.
+// Grant allows a metric of a period to be read.
 type Grant struct {
 	reservation Reservation
-	used        *atomic.Bool
 }
 
 // Reservation returns what was reserved.
@@ -102,15 +114,21 @@ func (g Grant) Reservation() Reservation { return g.reservation }
 // Covers reports ErrMismatch unless the grant is for this metric and period.
 func (g Grant) Covers(p period.Period, metric, definition string) error {
 	r := g.reservation
-	if g.used == nil || r.Period != p || r.Metric != metric || r.Definition != definition {
+	if r.Run == "" || r.Period != p || r.Metric != metric || r.Definition != definition {
 		return ErrMismatch
 	}
 	return nil
 }
 
-// Use takes the one draw that a grant allows; the second call fails.
-func (g Grant) Use() error {
-	if g.used == nil || g.used.Swap(true) {
+// Draw allows noise to be drawn for a metric of a period, once.
+type Draw struct {
+	Grant
+	used *atomic.Bool
+}
+
+// Use takes the draw; the second call fails.
+func (d Draw) Use() error {
+	if d.used == nil || d.used.Swap(true) {
 		return ErrUsed
 	}
 	return nil
@@ -129,64 +147,105 @@ func New(conn Conn, run string, now func() time.Time) *Ledger {
 	return &Ledger{conn: conn, run: run, now: now}
 }
 
-// Reserve spends a charge and returns the grant, or ErrTaken, ErrWithheld or
-// ErrChanged. When it returns another error the charge may be spent all the same.
-func (l *Ledger) Reserve(ctx context.Context, c Charge) (Grant, error) {
-	before, err := l.Period(ctx, c.Period)
+// Answer is what became of a charge: a grant, or ErrTaken, ErrWithheld or
+// ErrChanged.
+type Answer struct {
+	Grant Grant
+	Err   error
+}
+
+// Reserve spends charges of one period and answers each, in their order. What is
+// reserved and not drawn is granted again, to whoever would charge the same. When
+// it returns an error of its own the charges may be spent all the same.
+func (l *Ledger) Reserve(ctx context.Context, p period.Period, charges ...Charge) ([]Answer, error) {
+	list, err := l.Period(ctx, p)
 	if err != nil {
-		return Grant{}, err
+		return nil, err
 	}
-	if err := taken(before, c); err != nil {
-		return Grant{}, err
+	found := len(list)
+	for _, c := range charges {
+		if c.Period != p {
+			return nil, fmt.Errorf("%w: a charge of %s among those of %s", ErrMismatch, c.Period, p)
+		}
+		if slices.ContainsFunc(list, func(r Reservation) bool { return r.Metric == c.Metric }) {
+			continue
+		}
+		if exceeds(append(list, Reservation{Charge: c})) {
+			c.Mu2 = 0 // claims the pair without spending what is not there
+		}
+		r := Reservation{Charge: c, Run: l.run, Reserved: l.now()}
+		if err := l.insert(ctx, r); err != nil {
+			return nil, fmt.Errorf("ledger: reserve %s of %s: %w", c.Metric, p, err)
+		}
+		list = append(list, r)
 	}
-	over := exceeds(append(before, Reservation{Charge: c}))
-	if over {
-		c.Mu2 = 0 // claims the pair without spending what is not there
+	if len(list) > found {
+		if list, err = l.Period(ctx, p); err != nil {
+			return nil, err
+		}
 	}
-	mine := Reservation{Charge: c, Run: l.run, Reserved: l.now()}
-	if err := l.insert(ctx, mine); err != nil {
-		return Grant{}, fmt.Errorf("ledger: reserve %s of %s: %w", c.Metric, c.Period, err)
+	answers := make([]Answer, len(charges))
+	for i, c := range charges {
+		answers[i] = answer(list, c)
 	}
-	after, err := l.Period(ctx, c.Period)
-	if err != nil {
-		return Grant{}, err
+	return answers, nil
+}
+
+// answer grants a charge if the book allows it.
+func answer(list []Reservation, c Charge) Answer {
+	r, err := standing(list, c)
+	switch {
+	case err != nil:
+		return Answer{Err: err}
+	case r.Mu2 == 0 || exceeds(list):
+		return Answer{Err: ErrWithheld}
+	}
+	return Answer{Grant: Grant{r}}
+}
+
+// standing returns the one reservation of a charge's pair, which must be of the
+// same charge and not drawn.
+func standing(list []Reservation, c Charge) (Reservation, error) {
+	var found []Reservation
+	for _, r := range list {
+		if r.Metric == c.Metric {
+			found = append(found, r)
+		}
 	}
 	switch {
-	case !won(after, mine):
-		return Grant{}, ErrTaken
-	case over || exceeds(after):
-		return Grant{}, ErrWithheld
+	case len(found) == 0:
+		return Reservation{}, errors.New("ledger: the reservation is not there after it was written")
+	case found[0].Definition != c.Definition:
+		return Reservation{}, ErrChanged
+	case len(found) > 1 || found[0].DrawnBy != "":
+		return Reservation{}, ErrTaken
 	}
-	return Grant{mine, new(atomic.Bool)}, nil
+	same := found[0].Charge
+	same.BudgetMu2 = c.BudgetMu2 // of all runs the smallest counts
+	if same.Mu2 != 0 && same != c {
+		return Reservation{}, ErrTaken
+	}
+	return found[0], nil
 }
 
-// taken reports whether a charge's pair is in the ledger.
-func taken(list []Reservation, c Charge) error {
-	for _, r := range list {
-		if r.Metric != c.Metric {
-			continue
-		}
-		if r.Definition != c.Definition {
-			return ErrChanged
-		}
-		return ErrTaken
+// Draw takes the one draw of a grant, or returns ErrTaken. When it returns
+// another error the draw may be taken all the same.
+func (l *Ledger) Draw(ctx context.Context, g Grant) (Draw, error) {
+	r := g.reservation
+	if err := g.Covers(r.Period, r.Metric, r.Definition); err != nil {
+		return Draw{}, err
 	}
-	return nil
-}
-
-// won reports whether a reservation is the only one of its pair.
-func won(list []Reservation, mine Reservation) bool {
-	found := false
-	for _, r := range list {
-		if r.Metric != mine.Metric {
-			continue
-		}
-		if r.Run != mine.Run || found {
-			return false
-		}
-		found = true
+	if err := l.insertDraw(ctx, r); err != nil {
+		return Draw{}, fmt.Errorf("ledger: draw %s of %s: %w", r.Metric, r.Period, err)
 	}
-	return found
+	list, err := l.read(ctx, ` WHERE period = toDate(?) AND metric = ?`, r.Period.Start().Format(time.DateOnly), r.Metric)
+	if err != nil {
+		return Draw{}, err
+	}
+	if len(list) != 1 || list[0].DrawnBy != l.run {
+		return Draw{}, ErrTaken
+	}
+	return Draw{Grant{list[0]}, new(atomic.Bool)}, nil
 }
 
 // exceeds reports whether a period's reservations are more than its budget.
@@ -207,16 +266,7 @@ func Spent(list []Reservation) (mu2, budgetMu2 float64) {
 }
 
 func (l *Ledger) insert(ctx context.Context, r Reservation) error {
-	// The token, not the content, is what the database compares.
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
-		"insert_deduplication_token": r.Metric + "|" + r.Period.String(),
-		"insert_deduplicate":         1,
-		"async_insert":               0, // returns after the disk has it
-		// Of replicas, a majority has it, one insert after the other. A table without
-		// replicas ignores both.
-		"insert_quorum": "auto", "insert_quorum_parallel": 0,
-	}))
-	batch, err := l.conn.PrepareBatch(ctx, `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
+	batch, err := l.conn.PrepareBatch(once(ctx, r), `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
 		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved)`)
 	if err != nil {
 		return err
@@ -229,24 +279,49 @@ func (l *Ledger) insert(ctx context.Context, r Reservation) error {
 	return batch.Send()
 }
 
+func (l *Ledger) insertDraw(ctx context.Context, r Reservation) error {
+	batch, err := l.conn.PrepareBatch(once(ctx, r), `INSERT INTO ledger.draws (period, metric, run, drawn)`)
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	if err := batch.Append(r.Period.Start(), r.Metric, l.run, l.now().UTC()); err != nil {
+		return err
+	}
+	return batch.Send()
+}
+
+// once makes the first insert for a pair into a table the only one. The token,
+// not the content, is what the database compares.
+func once(ctx context.Context, r Reservation) context.Context {
+	settings := clickhouse.Settings{"insert_deduplication_token": r.Metric + "|" + r.Period.String(), "insert_deduplicate": 1}
+	maps.Copy(settings, durable)
+	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
+}
+
+// durable makes an insert return after the disk has it; of replicas, after a
+// majority has it, one insert after the other. A table without replicas ignores
+// the quorum.
+var durable = clickhouse.Settings{"async_insert": 0, "insert_quorum": "auto", "insert_quorum_parallel": 0}
+
 // A Date is read as its number of days: a time would depend on the server's zone.
 const selection = `SELECT toUInt32(period), metric, run, definition_hash, catalogue_version, budget_mu2, mu2, sensitivity, sigma,
-	clip_sigma, reserved FROM ledger.reservations`
+	clip_sigma, reserved, drawn_by FROM ledger.reservations LEFT JOIN
+	(SELECT period, metric, arrayStringConcat(arraySort(groupArray(run)), ' ') AS drawn_by FROM ledger.draws GROUP BY period, metric) AS d
+	USING (period, metric)`
 
 // Period returns the reservations of a period in the order of metrics.
 func (l *Ledger) Period(ctx context.Context, p period.Period) ([]Reservation, error) {
-	return l.read(ctx, selection+` WHERE period = toDate(?) ORDER BY metric, run`, p.Start().Format(time.DateOnly))
+	return l.read(ctx, ` WHERE period = toDate(?) ORDER BY metric, run`, p.Start().Format(time.DateOnly))
 }
 
 // All returns every reservation in the order of periods and metrics.
 func (l *Ledger) All(ctx context.Context) ([]Reservation, error) {
-	return l.read(ctx, selection+` ORDER BY period, metric, run`)
+	return l.read(ctx, ` ORDER BY period, metric, run`)
 }
 
-func (l *Ledger) read(ctx context.Context, query string, args ...any) ([]Reservation, error) {
-	// A replica that lags behind would show a pair as free, or as won.
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))
-	rows, err := l.conn.Query(ctx, query, args...)
+func (l *Ledger) read(ctx context.Context, which string, args ...any) ([]Reservation, error) {
+	rows, err := l.conn.Query(consistent(ctx), selection+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read reservations: %w", err)
 	}
@@ -256,7 +331,7 @@ func (l *Ledger) read(ctx context.Context, query string, args ...any) ([]Reserva
 		var r Reservation
 		var monday uint32
 		if err := rows.Scan(&monday, &r.Metric, &r.Run, &r.Definition, &r.CatalogueVersion, &r.BudgetMu2, &r.Mu2,
-			&r.Sensitivity, &r.Sigma, &r.ClipSigma, &r.Reserved); err != nil {
+			&r.Sensitivity, &r.Sigma, &r.ClipSigma, &r.Reserved, &r.DrawnBy); err != nil {
 			return nil, fmt.Errorf("ledger: read a reservation: %w", err)
 		}
 		r.Period = period.Period(monday)
@@ -266,4 +341,10 @@ func (l *Ledger) read(ctx context.Context, query string, args ...any) ([]Reserva
 		return nil, fmt.Errorf("ledger: read reservations: %w", err)
 	}
 	return list, nil
+}
+
+// consistent reads what a majority of replicas has: one that lags behind would
+// show a pair as free, or as won.
+func consistent(ctx context.Context) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))
 }

@@ -37,23 +37,30 @@ func TestReserve(t *testing.T) {
 	ctx := context.Background()
 	s := migrationtest.Start(t)
 	l, other := open(t, s, "a"), open(t, s, "b")
-	g, err := l.Reserve(ctx, charge("m", 0.5))
+	g, err := reserve(ctx, l, charge("m", 0.5))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Reservation{charge("m", 0.5), "a", today.Truncate(24 * time.Hour)}
+	want := Reservation{Charge: charge("m", 0.5), Run: "a", Reserved: today.Truncate(24 * time.Hour)}
 	if got, err := l.All(ctx); err != nil || len(got) != 1 || !same(got[0], want) {
 		t.Errorf("the ledger holds %+v, %v, want %+v", got, err, want)
 	}
 	for name, ledger := range map[string]*Ledger{"again": l, "another run": other} {
-		if _, err := ledger.Reserve(ctx, charge("m", 0.5)); !errors.Is(err, ErrTaken) {
-			t.Errorf("%s: %v, want ErrTaken", name, err)
+		again, err := reserve(ctx, ledger, charge("m", 0.5))
+		if err != nil || !same(again.Reservation(), want) {
+			t.Errorf("%s, nothing drawn: %+v, %v, want the same grant", name, again, err)
 		}
 	}
-	changed := charge("m", 0.5)
-	changed.Definition = "e"
-	if _, err := other.Reserve(ctx, changed); !errors.Is(err, ErrChanged) {
+	if got, err := l.All(ctx); err != nil || len(got) != 1 {
+		t.Errorf("the ledger holds %+v, %v: one grant was charged twice", got, err)
+	}
+	changed, noisier := charge("m", 0.5), charge("m", 0.5)
+	changed.Definition, noisier.Sigma = "e", 4
+	if _, err := reserve(ctx, other, changed); !errors.Is(err, ErrChanged) {
 		t.Errorf("changed definition: %v, want ErrChanged", err)
+	}
+	if _, err := reserve(ctx, other, noisier); !errors.Is(err, ErrTaken) {
+		t.Errorf("another plan: %v, want ErrTaken", err)
 	}
 	if err := g.Covers(week, "m", "d"); err != nil {
 		t.Error(err)
@@ -65,24 +72,58 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-func same(a, b Reservation) bool {
-	return a.Charge == b.Charge && a.Run == b.Run && a.Reserved.Format(time.DateOnly) == b.Reserved.Format(time.DateOnly)
-}
-
-func TestGrantIsUsedOnce(t *testing.T) {
-	g, err := open(t, migrationtest.Start(t), "a").Reserve(context.Background(), charge("m", 0.1))
+// Whoever holds a grant can draw, and only the first of them does.
+func TestDraw(t *testing.T) {
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	a, b := open(t, s, "a"), open(t, s, "b")
+	first, err := reserve(ctx, a, charge("m", 0.5))
 	if err != nil {
 		t.Fatal(err)
 	}
-	duplicate := g // a copy is the same grant
-	if err := g.Use(); err != nil {
+	second, err := reserve(ctx, b, charge("m", 0.5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw, err := b.Draw(ctx, second)
+	if err != nil || draw.Reservation().DrawnBy != "b" || draw.Reservation().Run != "a" {
+		t.Fatalf("%+v, %v, want b's draw of what a reserved", draw, err)
+	}
+	for name, try := range map[string]func() error{
+		"the other run draws":    func() error { _, err := a.Draw(ctx, first); return err },
+		"the winner again":       func() error { _, err := b.Draw(ctx, second); return err },
+		"it is reserved again":   func() error { _, err := reserve(ctx, a, charge("m", 0.5)); return err },
+		"reserved by the drawer": func() error { _, err := reserve(ctx, b, charge("m", 0.5)); return err },
+	} {
+		if err := try(); name != "the winner again" && !errors.Is(err, ErrTaken) {
+			t.Errorf("%s: %v, want ErrTaken", name, err)
+		}
+	}
+	if _, err := a.Draw(ctx, Grant{}); !errors.Is(err, ErrMismatch) {
+		t.Errorf("no grant: %v, want ErrMismatch", err)
+	}
+	duplicate := draw // a copy is the same draw
+	if err := draw.Use(); err != nil {
 		t.Error(err)
 	}
-	for _, g := range []Grant{g, duplicate, {}} {
-		if err := g.Use(); !errors.Is(err, ErrUsed) {
+	for _, d := range []Draw{draw, duplicate, {}} {
+		if err := d.Use(); !errors.Is(err, ErrUsed) {
 			t.Errorf("%v, want ErrUsed", err)
 		}
 	}
+}
+
+// reserve reserves one charge.
+func reserve(ctx context.Context, l *Ledger, c Charge) (Grant, error) {
+	answers, err := l.Reserve(ctx, c.Period, c)
+	if err != nil {
+		return Grant{}, err
+	}
+	return answers[0].Grant, answers[0].Err
+}
+
+func same(a, b Reservation) bool {
+	return a.Charge == b.Charge && a.Run == b.Run && a.Reserved.Format(time.DateOnly) == b.Reserved.Format(time.DateOnly)
 }
 
 func TestBudget(t *testing.T) {
@@ -96,14 +137,14 @@ func TestBudget(t *testing.T) {
 	}{
 		{"first", 0.6, 1, nil},
 		{"too much", 0.5, 1, ErrWithheld},
-		{"too much", 0.1, 1, ErrTaken}, // withheld is final
+		{"too much", 0.1, 1, ErrWithheld}, // which is final
 		{"a larger budget frees nothing", 0.5, 10, ErrWithheld},
 		{"exactly the rest", 0.4, 1, nil},
 		{"nothing left", 1e-6, 1, ErrWithheld},
 	} {
 		c := charge(tt.metric, tt.mu2)
 		c.BudgetMu2 = tt.budget
-		if _, err := l.Reserve(ctx, c); !errors.Is(err, tt.want) {
+		if _, err := reserve(ctx, l, c); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.metric, err, tt.want)
 		}
 	}
@@ -116,13 +157,13 @@ func TestBudget(t *testing.T) {
 	}
 	other := charge("first", 0.6)
 	other.Period = week.Previous()
-	if _, err := l.Reserve(ctx, other); err != nil {
+	if _, err := reserve(ctx, l, other); err != nil {
 		t.Errorf("another period has its own budget: %v", err)
 	}
 }
 
-// Runs that reserve the same pairs at the same time share them out: each has one
-// winner, and together they stay within the budget.
+// Runs that reserve and draw the same pairs at the same time share them out: each
+// is drawn once, and together they stay within the budget.
 func TestConcurrentRuns(t *testing.T) {
 	ctx := context.Background()
 	s := migrationtest.Start(t)
@@ -135,27 +176,30 @@ func TestConcurrentRuns(t *testing.T) {
 		wg.Go(func() {
 			for m := range metrics {
 				c := charge(fmt.Sprint("m", m), 0.125) // all of them use the budget up
-				_, err := l.Reserve(ctx, c)
+				g, err := reserve(ctx, l, c)
+				if err == nil {
+					_, err = l.Draw(ctx, g)
+				}
 				switch {
 				case err == nil:
 					mu.Lock()
 					wins[c.Metric]++
 					spent += c.Mu2
 					mu.Unlock()
-				case !errors.Is(err, ErrTaken) && !errors.Is(err, ErrWithheld):
+				case !errors.Is(err, ErrTaken):
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	for m, n := range wins {
-		if n != 1 {
-			t.Errorf("%s has %d winners", m, n)
+	for m := range metrics {
+		if n := wins[fmt.Sprint("m", m)]; n != 1 {
+			t.Errorf("m%d has %d winners", m, n)
 		}
 	}
 	if spent > 1 {
-		t.Errorf("%g was granted of a budget of 1", spent)
+		t.Errorf("%g was drawn of a budget of 1", spent)
 	}
 	list, err := open(t, s, "reader").Period(ctx, week)
 	if err != nil || len(list) != metrics {
@@ -163,51 +207,75 @@ func TestConcurrentRuns(t *testing.T) {
 	}
 }
 
-// A reservation survives the database, and so does the memory of its token.
-func TestReservationSurvivesCrash(t *testing.T) {
+// Reservations and draws survive the database, and so does the memory of their
+// tokens: even a run that did not look first cannot add a second one.
+func TestSurvivesCrash(t *testing.T) {
 	ctx := context.Background()
 	s := migrationtest.Start(t)
-	if _, err := open(t, s, "a").Reserve(ctx, charge("m", 0.5)); err != nil {
+	l := open(t, s, "a")
+	g, err := reserve(ctx, l, charge("m", 0.5))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Kill(); err != nil {
+	if _, err := l.Draw(ctx, g); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Restart(ctx); err != nil {
+	if err := errors.Join(s.Kill(), s.Restart(ctx)); err != nil {
 		t.Fatal(err)
 	}
-	l := open(t, s, "b")
-	if _, err := l.Reserve(ctx, charge("m", 0.5)); !errors.Is(err, ErrTaken) {
+	l = open(t, s, "b")
+	if _, err := reserve(ctx, l, charge("m", 0.5)); !errors.Is(err, ErrTaken) {
 		t.Errorf("after a crash: %v, want ErrTaken", err)
 	}
-	// Even a run that did not look first cannot add a second reservation.
+	if _, err := l.Draw(ctx, g); !errors.Is(err, ErrTaken) {
+		t.Errorf("another draw after a crash: %v, want ErrTaken", err)
+	}
 	if err := l.insert(ctx, Reservation{Charge: charge("m", 0.5), Run: "b", Reserved: today}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := l.Period(ctx, week)
-	if err != nil || len(list) != 1 || list[0].Run != "a" {
-		t.Errorf("the ledger holds %+v, %v, want the first run's reservation only", list, err)
+	if err != nil || len(list) != 1 || list[0].Run != "a" || list[0].DrawnBy != "a" {
+		t.Errorf("the ledger holds %+v, %v, want what the first run wrote only", list, err)
 	}
 }
 
-// Should two reservations of one pair ever exist, both have lost.
-func TestTwoReservationsOfOnePair(t *testing.T) {
+// Should two entries of one pair ever exist, nobody has won.
+func TestTwoEntriesOfOnePair(t *testing.T) {
 	mine := Reservation{Charge: charge("m", 0.1), Run: "a"}
 	theirs := Reservation{Charge: charge("m", 0.1), Run: "b"}
 	other := Reservation{Charge: charge("n", 0.1), Run: "b"}
+	drawn := mine
+	drawn.DrawnBy = "a b"
 	for _, tt := range []struct {
 		name string
 		list []Reservation
-		want bool
+		want error
 	}{
-		{"alone", []Reservation{other, mine}, true},
-		{"lost", []Reservation{theirs, other}, false},
-		{"both", []Reservation{mine, theirs}, false},
-		{"twice", []Reservation{mine, mine}, false},
-		{"nothing", nil, false},
+		{"alone", []Reservation{other, mine}, nil},
+		{"another run's", []Reservation{theirs, other}, nil},
+		{"both", []Reservation{mine, theirs}, ErrTaken},
+		{"drawn twice", []Reservation{drawn}, ErrTaken},
 	} {
-		if got := won(tt.list, mine); got != tt.want {
-			t.Errorf("%s: won = %v, want %v", tt.name, got, tt.want)
+		if _, err := standing(tt.list, mine.Charge); !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
+	}
+	if _, err := standing([]Reservation{other}, mine.Charge); err == nil {
+		t.Error("a reservation that is not there was granted")
+	}
+	// The database forgets a token: a second draw is then in the book.
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	l := open(t, s, "a")
+	g, err := reserve(ctx, l, charge("m", 0.1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := dbtest.Connect(t, s, localdb.Administrator)
+	if err := admin.Exec(ctx, "INSERT INTO ledger.draws VALUES (toDate(?), 'm', 'b', today())", week.Start().Format(time.DateOnly)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Draw(ctx, g); !errors.Is(err, ErrTaken) {
+		t.Errorf("with two draws in the book: %v, want ErrTaken", err)
 	}
 }

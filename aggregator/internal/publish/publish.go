@@ -28,9 +28,9 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
-// ErrIncomplete says that a reserved release never came to be published: it is
-// under way, or its run died and its budget is lost.
-var ErrIncomplete = errors.New("publish: reserved, and not published")
+// ErrIncomplete says that a release never came to be published: it is under way,
+// or its run died and its budget is lost.
+var ErrIncomplete = errors.New("publish: drawn, and not published")
 
 // Conn is what publishing needs of a connection.
 type Conn interface {
@@ -67,7 +67,7 @@ func writeRows(ctx context.Context, conn Conn, table release.Table, delta float6
 		for i, row := range table.Rows() {
 			if err := batch.Append(r.Period.Start(), m.Name, uint32(row.Cell), row.Key, row.Raw, tidy[i], row.StdErr,
 				row.Low, row.High, string(row.Status), m.Scale, m.Unit, epsilon, delta, d.Mu2(), m.Bounds.Keys,
-				m.Bounds.PerKey, m.Bounds.Total, share, shareError, r.Run); err != nil {
+				m.Bounds.PerKey, m.Bounds.Total, share, shareError, r.DrawnBy); err != nil {
 				return err
 			}
 		}
@@ -88,18 +88,18 @@ func Complete(ctx context.Context, conn Conn, d release.Design, r ledger.Reserva
 	if err := writeQuantiles(ctx, conn, r, release.QuantilesOf(d.Metric, rows, r.Sigma)); err != nil {
 		return fmt.Errorf("publish: store quantiles of %s of %s: %w", r.Metric, r.Period, err)
 	}
-	return mark(ctx, conn, d, r, Released, len(rows))
+	return mark(ctx, conn, d, r, Released, r.DrawnBy, len(rows))
 }
 
 // Withhold marks a release as withheld for want of budget.
 func Withhold(ctx context.Context, conn Conn, d release.Design, r ledger.Reservation) error {
-	return mark(ctx, conn, d, r, Withheld, 0)
+	return mark(ctx, conn, d, r, Withheld, r.Run, 0)
 }
 
-// storedRows reads what the tidying of quantiles needs of the rows of a run.
+// storedRows reads what the tidying of quantiles needs of the rows of the run that drew.
 func storedRows(ctx context.Context, conn Conn, r ledger.Reservation) ([]release.Row, error) {
 	rows, err := conn.Query(ctx, `SELECT cell, value_raw FROM published.statistics FINAL
-		WHERE metric = ? AND period = toDate(?) AND run = ? ORDER BY cell`, r.Metric, day(r.Period), r.Run)
+		WHERE metric = ? AND period = toDate(?) AND run = ? ORDER BY cell`, r.Metric, day(r.Period), r.DrawnBy)
 	if err != nil {
 		return nil, err
 	}
@@ -131,12 +131,12 @@ func writeQuantiles(ctx context.Context, conn Conn, r ledger.Reservation, list [
 	})
 }
 
-func mark(ctx context.Context, conn Conn, d release.Design, r ledger.Reservation, status string, cells int) error {
+func mark(ctx context.Context, conn Conn, d release.Design, r ledger.Reservation, status, run string, cells int) error {
 	m := d.Metric
 	err := insert(ctx, conn, "", `INSERT INTO published.releases (period, metric, status, title, question, statistic,
 		definition_hash, catalogue_version, cells, mu2, sigma, run)`, func(batch driver.Batch) error {
 		return batch.Append(r.Period.Start(), m.Name, status, m.Title, m.Question, string(m.Statistic),
-			r.Definition, r.CatalogueVersion, uint32(cells), r.Mu2, r.Sigma, r.Run)
+			r.Definition, r.CatalogueVersion, uint32(cells), r.Mu2, r.Sigma, run)
 	})
 	if err != nil {
 		return fmt.Errorf("publish: mark %s of %s: %w", r.Metric, r.Period, err)

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 
 var week = period.Of(time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC))
 
-// reserved reserves a metric and returns its table, not stored yet.
-func reserved(t *testing.T, conn Conn, name string) release.Table {
+// drawn reserves and draws a metric and returns its table, not stored yet.
+func drawn(t *testing.T, conn Conn, name string) release.Table {
 	t.Helper()
 	m, ok := metrics.ByName(name)
 	if !ok {
@@ -34,9 +34,14 @@ func reserved(t *testing.T, conn Conn, name string) release.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grant, err := ledger.New(conn, "run of "+name, time.Now).Reserve(context.Background(), ledger.Charge{
+	book := ledger.New(conn, "run of "+name, time.Now)
+	answers, err := book.Reserve(context.Background(), week, ledger.Charge{
 		Period: week, Metric: m.Name, Definition: m.Hash(), CatalogueVersion: 1, BudgetMu2: 1, Mu2: d.Mu2(), Sigma: d.Cells.Sigma,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draw, err := book.Draw(context.Background(), answers[0].Grant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +53,7 @@ func reserved(t *testing.T, conn Conn, name string) release.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := release.New(grant, d, cells)
+	table, err := release.New(draw, d, cells)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +65,7 @@ func TestWriteAndRead(t *testing.T) {
 	ctx := context.Background()
 	conn := dbtest.Connect(t, migrationtest.Start(t), migrations.Aggregator)
 	for _, name := range []string{"slices_by_machine", "print_time", "layer_height"} {
-		table := reserved(t, conn, name)
+		table := drawn(t, conn, name)
 		if err := Write(ctx, conn, table, 1e-8); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +96,7 @@ func TestWriteAndRead(t *testing.T) {
 func TestComplete(t *testing.T) {
 	ctx := context.Background()
 	conn := dbtest.Connect(t, migrationtest.Start(t), migrations.Aggregator)
-	table := reserved(t, conn, "print_time")
+	table := drawn(t, conn, "print_time")
 	if err := Complete(ctx, conn, table.Design(), table.Reservation()); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("before its rows are stored: %v, want ErrIncomplete", err)
 	}
@@ -120,7 +125,7 @@ func TestComplete(t *testing.T) {
 func TestFirstTableStays(t *testing.T) {
 	ctx := context.Background()
 	conn := dbtest.Connect(t, migrationtest.Start(t), migrations.Aggregator)
-	table := reserved(t, conn, "layer_height")
+	table := drawn(t, conn, "layer_height")
 	if err := Write(ctx, conn, table, 1e-8); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +148,7 @@ func TestFirstTableStays(t *testing.T) {
 func TestWithhold(t *testing.T) {
 	ctx := context.Background()
 	conn := dbtest.Connect(t, migrationtest.Start(t), migrations.Aggregator)
-	table := reserved(t, conn, "slices")
+	table := drawn(t, conn, "slices")
 	if err := Withhold(ctx, conn, table.Design(), table.Reservation()); err != nil {
 		t.Fatal(err)
 	}

@@ -122,8 +122,8 @@ func scalar(f protoreflect.FieldDescriptor, v protoreflect.Value) any {
 	return v.Interface()
 }
 
-// Contributions says what rows contribute to a metric in a period. Rows with
-// the same key count once: the last one stored, as in the database.
+// Contributions says what rows contribute to a metric in a period, be it nothing.
+// Rows with the same key count once: the last one stored, as in the database.
 func Contributions(m *metrics.Metric, p period.Period, rows []Row) iter.Seq[bound.Contribution] {
 	type identity struct {
 		unit, batch uint64
@@ -139,8 +139,7 @@ func Contributions(m *metrics.Metric, p period.Period, rows []Row) iter.Seq[boun
 	return func(yield func(bound.Contribution) bool) {
 		for _, r := range last {
 			for _, part := range expand(m.Source, r) {
-				c, ok := contribution(m, r.Unit, part)
-				if ok && !yield(c) {
+				if !yield(contribution(m, r.Unit, part)) {
 					return
 				}
 			}
@@ -172,19 +171,19 @@ func expand(source metrics.Source, r Row) [][]proto.Message {
 	return [][]proto.Message{{r.Slice}}
 }
 
-func contribution(m *metrics.Metric, unit uint64, part []proto.Message) (bound.Contribution, bool) {
-	c := bound.Contribution{Unit: unit}
+func contribution(m *metrics.Metric, unit uint64, part []proto.Message) bound.Contribution {
+	c, none := bound.Contribution{Unit: unit}, bound.Contribution{Unit: unit, Cell: -1}
 	for _, k := range m.Keys {
 		text, reported := lookUp(part, k.Column)
 		if !reported {
-			return c, false
+			return none
 		}
 		position := slices.Index(k.Values, text)
 		if position < 0 && k.Otherwise != "" {
 			position = slices.Index(k.Values, k.Otherwise)
 		}
 		if position < 0 {
-			return c, false
+			return none
 		}
 		c.Cell = c.Cell*len(k.Values) + position
 	}
@@ -192,11 +191,11 @@ func contribution(m *metrics.Metric, unit uint64, part []proto.Message) (bound.C
 		text, _ := lookUp(part, m.Value)
 		value, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return c, false
+			return none
 		}
 		c.Value = value
 	}
-	return c, true
+	return c
 }
 
 // lookUp returns a column's value as the public sets write it, and whether it

@@ -6,7 +6,7 @@
 //     key, whether anybody reported it or not.
 //   - The noise of a Table is at least what its Design says, and the Design's
 //     mu2, which the ledger holds, is computed from the noise that is used.
-//   - A Table needs a ledger.Grant for its metric and period and uses it up.
+//   - A Table needs the ledger.Draw of its metric and period and uses it up.
 //   - Intervals, standard errors and statuses follow from the noise and the
 //     noised numbers alone.
 //

@@ -216,39 +216,43 @@ func TestNoiseFails(t *testing.T) {
 	}
 }
 
-// A grant is for one metric, one period and one draw.
+// A draw is for one metric and one period, and for one time.
 func TestNew(t *testing.T) {
 	s := migrationtest.Start(t)
 	conn := dbtest.Connect(t, s, migrations.Aggregator)
 	book := ledger.New(conn, "test", time.Now)
-	reserve := func(d Design, p period.Period, mu2 float64) ledger.Grant {
-		g, err := book.Reserve(context.Background(), ledger.Charge{Period: p, Metric: d.Metric.Name, Definition: d.Metric.Hash(), BudgetMu2: 1, Mu2: mu2})
+	drawn := func(d Design, p period.Period, mu2 float64) ledger.Draw {
+		answers, err := book.Reserve(context.Background(), p, ledger.Charge{Period: p, Metric: d.Metric.Name, Definition: d.Metric.Hash(), BudgetMu2: 1, Mu2: mu2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return g
+		draw, err := book.Draw(context.Background(), answers[0].Grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return draw
 	}
 	d := design(t, "slices", 0.01)
 	cells := cellsOf(t, d.Metric, bound.Contribution{Unit: 1})
-	grant := reserve(d, week, d.Mu2())
-	table, err := New(grant, d, cells)
+	draw := drawn(d, week, d.Mu2())
+	table, err := New(draw, d, cells)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if table.Period() != week || table.Metric() != d.Metric || len(table.Rows()) != 1 || table.Clip() == nil {
 		t.Errorf("got %+v", table)
 	}
-	if _, err := New(grant, d, cells); !errors.Is(err, ledger.ErrUsed) {
-		t.Errorf("the same grant again: %v, want ErrUsed", err)
+	if _, err := New(draw, d, cells); !errors.Is(err, ledger.ErrUsed) {
+		t.Errorf("the same draw again: %v, want ErrUsed", err)
 	}
-	if _, err := New(reserve(d, week.Next(), d.Mu2()), d, cells); !errors.Is(err, ledger.ErrMismatch) {
-		t.Errorf("another period's grant: %v, want ErrMismatch", err)
+	if _, err := New(drawn(d, week.Next(), d.Mu2()), d, cells); !errors.Is(err, ledger.ErrMismatch) {
+		t.Errorf("another period's draw: %v, want ErrMismatch", err)
 	}
-	if _, err := New(reserve(design(t, "installations", 0.01), week, 0.01), d, cells); !errors.Is(err, ledger.ErrMismatch) {
-		t.Errorf("another metric's grant: %v, want ErrMismatch", err)
+	if _, err := New(drawn(design(t, "installations", 0.01), week, 0.01), d, cells); !errors.Is(err, ledger.ErrMismatch) {
+		t.Errorf("another metric's draw: %v, want ErrMismatch", err)
 	}
 	other := design(t, "installations_by_machine", 0.01)
-	if _, err := New(reserve(other, week, 1e-9), other, cellsOf(t, other.Metric)); err == nil {
+	if _, err := New(drawn(other, week, 1e-9), other, cellsOf(t, other.Metric)); err == nil {
 		t.Error("a design that spends more than was reserved made a table")
 	}
 }

@@ -43,7 +43,7 @@ type Clip struct {
 // Table is a released metric of a period.
 type Table struct {
 	design Design
-	grant  ledger.Reservation
+	entry  ledger.Reservation
 	rows   []Row
 	clip   *Clip
 }
@@ -55,10 +55,10 @@ func (t Table) Design() Design { return t.design }
 func (t Table) Metric() *metrics.Metric { return t.design.Metric }
 
 // Period returns the period.
-func (t Table) Period() period.Period { return t.grant.Period }
+func (t Table) Period() period.Period { return t.entry.Period }
 
 // Reservation returns the ledger's entry for the table.
-func (t Table) Reservation() ledger.Reservation { return t.grant }
+func (t Table) Reservation() ledger.Reservation { return t.entry }
 
 // Rows returns a row for every public key, in their order. The caller must not
 // change them.
@@ -67,25 +67,25 @@ func (t Table) Rows() []Row { return t.rows }
 // Clip returns the share of units that a bound cut, nil where none can.
 func (t Table) Clip() *Clip { return t.clip }
 
-// New noises cells once. It uses the grant up, also when it fails.
-func New(grant ledger.Grant, d Design, cells bound.Cells) (Table, error) {
-	if err := grant.Covers(cells.Period(), d.Metric.Name, d.Metric.Hash()); err != nil {
+// New noises cells once. It uses the draw up, also when it fails.
+func New(draw ledger.Draw, d Design, cells bound.Cells) (Table, error) {
+	if err := draw.Covers(cells.Period(), d.Metric.Name, d.Metric.Hash()); err != nil {
 		return Table{}, fmt.Errorf("release: %s: %w", d.Metric.Name, err)
 	}
 	if cells.Metric() != d.Metric {
 		return Table{}, fmt.Errorf("release: the cells are of %s, the design is of %s", cells.Metric().Name, d.Metric.Name)
 	}
-	if spent := grant.Reservation().Mu2; spent < d.Mu2() {
+	if spent := draw.Reservation().Mu2; spent < d.Mu2() {
 		return Table{}, fmt.Errorf("release: %s: the reservation is smaller than what the design spends", d.Metric.Name)
 	}
-	if err := grant.Use(); err != nil {
+	if err := draw.Use(); err != nil {
 		return Table{}, fmt.Errorf("release: %s: %w", d.Metric.Name, err)
 	}
 	rows, clip, err := Noise(d, cells, Gaussian())
 	if err != nil {
 		return Table{}, err
 	}
-	return Table{design: d, grant: grant.Reservation(), rows: rows, clip: clip}, nil
+	return Table{design: d, entry: draw.Reservation(), rows: rows, clip: clip}, nil
 }
 
 // Noise is the pure core of New: cells and noise in, rows out.

@@ -124,10 +124,10 @@ func Synthetic(m *metrics.Metric, units int, random *rand.Rand) []bound.Contribu
 	return rows
 }
 
-// add makes rows of an amount: one of a sum, as many as events.
+// add makes rows of an amount: one of a sum or of a vote, as many as events.
 func add(m *metrics.Metric, unit uint64, cell int, amount float64, random *rand.Rand) []bound.Contribution {
 	n := uint64(amount + random.Float64()) // right on average
-	if m.Statistic == metrics.Sum {
+	if m.Statistic == metrics.Sum || m.OneVote() {
 		return []bound.Contribution{{Unit: unit, Cell: cell, Value: n}}
 	}
 	return slices.Repeat([]bound.Contribution{{Unit: unit, Cell: cell}}, int(n))
