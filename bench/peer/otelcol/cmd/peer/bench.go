@@ -80,7 +80,7 @@ func (b *bench) playScenes(ctx context.Context) ([]scene, error) {
 		if err != nil {
 			return nil, err
 		}
-		printScene(one)
+		one.print()
 		played = append(played, one)
 	}
 	return played, nil

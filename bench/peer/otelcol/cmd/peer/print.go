@@ -5,42 +5,60 @@ import (
 	"slices"
 )
 
-// printSpeed prints the medians of each side, and how often ours fits into the
-// others: the median of the pairs of rounds.
-func (b *bench) printSpeed(s speed) {
-	fmt.Printf("%d events a call, %d events, %d calls in flight, %d rounds\n", s.Batch, s.Events, s.InFlight, b.rounds)
-	fmt.Printf("  %-16s %9s %8s %14s %9s %9s %9s %9s\n", "", "events/s", "CPU s/M", "ClickHouse s/M", "peak MiB", "B/event", "ack ms", "refused")
-	for _, side := range b.sides {
-		rounds := s.Rounds[side.name()]
-		of := func(value func(round) float64) float64 { return median(rounds, value) }
-		fmt.Printf("  %-16s %9.0f %8.1f %14.1f %9.0f %9.1f %9.0f %9.0f\n", side.name(),
-			of(eventsPerSecond), of(cpu), of(databaseCPU), of(peak)/(1<<20), s.BytesPerEvent[side.name()], of(acknowledged), of(refusedCalls))
+// columns are those of the table of speed.
+var columns = []struct {
+	title, format string
+	value         func(round) float64
+}{
+	{"events/s", "%.0f", func(r round) float64 { return r.EventsPerSecond }},
+	{"CPU s/M", "%.1f", func(r round) float64 { return r.CPUPerMillion }},
+	{"ClickHouse's CPU s/M", "%.1f", func(r round) float64 { return r.DatabaseCPU }},
+	{"peak MiB", "%.0f", func(r round) float64 { return float64(r.PeakRSS) / (1 << 20) }},
+	{"ack p50, ms", "%.0f", func(r round) float64 { return r.P50Ms }},
+}
+
+// print prints a table as bench/results/peer.md has it: the medians of each side
+// and, in brackets, how many times ours that is, the median of the pairs.
+func (s *speed) print(sides []side) {
+	fmt.Printf("### %d a call, %d calls in flight\n\n|  |", s.Batch, s.InFlight)
+	for _, c := range columns {
+		fmt.Printf(" %s |", c.title)
 	}
-	own := s.Rounds[b.sides[0].name()]
-	for _, side := range b.sides[1:] {
-		rounds := s.Rounds[side.name()]
-		of := func(value func(round) float64) float64 { return ratio(rounds, own, value) }
-		fmt.Printf("  ours is %.1f times as fast as %s; that one takes %.1f times the CPU, %.1f times ClickHouse's, %.1f times the memory, %.1f times the disk\n",
-			1/of(eventsPerSecond), side.name(), of(cpu), of(databaseCPU), of(peak), s.BytesPerEvent[side.name()]/s.BytesPerEvent[b.sides[0].name()])
+	fmt.Print(" octets an event |\n| --- |")
+	for range len(columns) + 1 {
+		fmt.Print(" ---: |")
+	}
+	fmt.Println()
+	own := sides[0].name()
+	for _, side := range sides {
+		name := side.name()
+		fmt.Printf("| %s |", name)
+		for _, c := range columns {
+			printCell(name != own, c.format, median(s.Rounds[name], c.value), ratio(s.Rounds[name], s.Rounds[own], c.value))
+		}
+		printCell(name != own, "%.1f", s.BytesPerEvent[name], s.BytesPerEvent[name]/s.BytesPerEvent[own])
+		fmt.Println()
 	}
 	fmt.Println()
 }
 
-func printScene(s scene) {
-	fmt.Printf("%s; %.0f events/s to each, %d a call\n", s.Name, s.Rate, sceneBatch)
-	fmt.Printf("  %-16s %12s %8s %13s %9s %12s %9s\n", "", "acknowledged", "lost", "stored again", "refused", "all acked, s", "peak MiB")
+func printCell(withRatio bool, format string, value, ratio float64) {
+	fmt.Printf(" "+format, value)
+	if withRatio {
+		fmt.Printf(" (%.2g)", ratio)
+	}
+	fmt.Print(" |")
+}
+
+func (s *scene) print() {
+	fmt.Printf("### %s, %.0f events/s to each\n\n", s.Name, s.Rate)
+	fmt.Println("|  | acknowledged | lost | stored again | calls refused | all acknowledged after | peak MiB |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, l := range s.Losses {
-		fmt.Printf("  %-16s %12d %8d %13d %9d %12.1f %9.0f\n", l.Side, l.Acknowledged, l.Lost, l.Again, l.Refused, l.SendSeconds, float64(l.PeakRSS)/(1<<20))
+		fmt.Printf("| %s | %d | %d | %d | %d | %.0f s | %.0f |\n", l.Side, l.Acknowledged, l.Lost, l.Again, l.Refused, l.SendSeconds, float64(l.PeakRSS)/(1<<20))
 	}
 	fmt.Println()
 }
-
-func eventsPerSecond(r round) float64 { return r.EventsPerSecond }
-func cpu(r round) float64             { return r.CPUPerMillion }
-func databaseCPU(r round) float64     { return r.DatabaseCPU }
-func peak(r round) float64            { return float64(r.PeakRSS) }
-func acknowledged(r round) float64    { return r.P50Ms }
-func refusedCalls(r round) float64    { return float64(r.Refused) }
 
 func median(rounds []round, value func(round) float64) float64 {
 	var all []float64

@@ -18,7 +18,7 @@ import (
 var sizes = []traffic{
 	{batch: 1, events: 15_000, inFlight: 4096},
 	{batch: 10, events: 100_000, inFlight: 4096},
-	{batch: 100, events: 150_000, inFlight: 512},
+	{batch: 100, events: 100_000, inFlight: 512},
 	{batch: 10, events: 10_000, inFlight: 64},
 }
 
@@ -74,7 +74,7 @@ func (b *bench) compareSpeed(ctx context.Context) ([]speed, error) {
 			s.BytesPerEvent[side.name()] = float64(bytes) / float64(size.events)
 		}
 		results = append(results, s)
-		b.printSpeed(s)
+		s.print(b.sides)
 	}
 	return results, nil
 }
