@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz fault audit bench-floor bench-load bench-clients bench-beam clean
+.PHONY: help demo up test engine tools build generate check-generated check-format vet lint unit size race fuzz fault audit bench-floor bench-load bench-clients bench-beam bench-peer clean
 
 TOOL := go tool -modfile=.tools/go.mod
 BUF := .tools/node_modules/.bin/buf
@@ -91,6 +91,10 @@ bench-beam: engine ## one count over a million rows, beside Privacy on Beam (bui
 
 bench-clients: ## the client beside the libraries that a slicer could embed instead
 	cd bench/peer/client && go vet ./... && go test -v -count=1 -timeout 20m .
+
+bench-peer: engine build ## the collector beside an OpenTelemetry Collector, on the same events (builds it: 2 min)
+	cd bench/peer/otelcol && go vet ./... && go test ./... && go build -o ../../../bin/ ./cmd/...
+	bin/peer -json bin/peer.json $(PEERFLAGS)
 
 clean: ## remove what was built and the demo's data
 	rm -rf bin demo
