@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -10,14 +11,31 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// settle sets what holds for the whole process.
+// settle sets what holds for the whole process. Where it has to, it starts the
+// program again, as the same process.
 func settle() {
 	// A core file would hold what is in memory, and a trace some of it.
-	debug.SetTraceback("none")
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
+	hideTraces()
 	tuneMemory()
 	// gRPC's own log writes peers' addresses.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
+}
+
+// hideTraces has a panic say why and nothing else: a trace holds the words that were
+// passed to functions, an address among them. Go reads the variable once, before
+// anything of ours runs, and debug.SetTraceback does not go below what it found; so the
+// program is executed again with the variable set. What Go's runtime ends itself (no
+// memory, SIGABRT, SIGQUIT) is traced all the same.
+func hideTraces() {
+	if os.Getenv("GOTRACEBACK") != "" { // so it is now, or somebody wants to see more
+		return
+	}
+	program, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(program, os.Args, append(os.Environ(), "GOTRACEBACK=none"))
+	}
+	fmt.Fprintln(os.Stderr, "collectord: a crash will leave a trace, unless GOTRACEBACK=none is set:", err)
 }
 
 const (
