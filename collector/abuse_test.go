@@ -2,21 +2,30 @@ package collector_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/slicemetry/slicemetry/collector"
 )
 
-const uploadPath = "/slicemetry.collector.v1.Collector/Upload"
+const (
+	uploadPath = "/slicemetry.collector.v1.Collector/Upload"
+	erasePath  = "/slicemetry.collector.v1.Collector/Erase"
+	policyPath = "/slicemetry.collector.v1.Collector/GetPolicy"
+)
 
 // raw is a client that keeps no rules: HTTP/2 by hand.
 type raw struct {
@@ -56,6 +65,30 @@ func (r *raw) open(stream uint32, path string, more ...string) error {
 		}
 	}
 	return r.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: r.headers.Bytes(), EndHeaders: true})
+}
+
+// told is answer, or "" where the server has read everything and not answered: it
+// answers a ping in the order of what it read.
+func (r *raw) told(stream uint32) string {
+	_ = r.WritePing(false, [8]byte{1})
+	for {
+		frame, err := r.ReadFrame()
+		if err != nil {
+			return "closed"
+		}
+		switch f := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			for _, field := range f.Fields {
+				if field.Name == "grpc-status" && f.StreamID == stream {
+					return field.Value
+				}
+			}
+		case *http2.PingFrame:
+			if f.IsAck() {
+				return ""
+			}
+		}
+	}
 }
 
 // answer reads until the call is answered: its gRPC status, or its HTTP status, or
@@ -113,21 +146,35 @@ func TestAbusiveCalls(t *testing.T) {
 		{"not zstd", uploadPath, []string{"grpc-encoding", "zstd"}, message(1, len(body), body), "13 3"},
 		{"compressed without an encoding", uploadPath, nil, message(1, len(body), body), "13 12"},
 		{"a wrong flag", uploadPath, nil, message(7, len(body), body), "13 12"},
-		{"unknown codec", uploadPath, []string{"content-type", "application/grpc+json"}, good, "0"}, // gRPC takes it for protobuf, which it is
+		{"JSON", uploadPath, []string{"content-type", "application/grpc+json"}, good, "12"},
+		{"JSON indeed", uploadPath, []string{"content-type", "application/grpc+json"}, message(0, 2, []byte("{}")), "12"},
+		{"unknown codec", uploadPath, []string{"content-type", "application/grpc+x"}, good, "12"},
+		{"parameters instead of a codec", uploadPath, []string{"content-type", "application/grpc;x=y"}, good, "0"},
+		{"protobuf by name", uploadPath, []string{"content-type", "application/grpc+proto"}, good, "0"},
 		{"no gRPC", uploadPath, []string{"content-type", "text/html"}, good, "HTTP415 HTTP 415"},
 		{"longer than is allowed", uploadPath, nil, message(0, 1<<31-1, body), "8"},
 		{"shorter than it says", uploadPath, nil, message(0, len(body)+10, body), "13 3"},
+		{"longer than is allowed, and nothing comes", uploadPath, nil, message(0, 1<<31-1, nil), "8"},
+		{"longer than is allowed, by one", uploadPath, nil, message(0, 256<<10+1, nil), "8"},
+		{"half a prefix", uploadPath, nil, good[:3], "13"},
+		{"nothing at all", uploadPath, nil, nil, "13"},
 		{"of no length", uploadPath, nil, message(0, 0, nil), "3"},
 		{"trailing octets", uploadPath, nil, append(bytes.Clone(good), "trailing"...), "13 8"},
 		{"not protobuf", uploadPath, nil, message(0, 4, []byte{0xff, 0xff, 0xff, 0xff}), "13 3"},
 		{"no slash", uploadPath[1:], nil, good, "12 reset closed"},
 		{"two slashes", "/" + uploadPath, nil, good, "12"},
 		{"upper case", strings.ToUpper(uploadPath), nil, good, "12"},
+		{"a slash behind", uploadPath + "/", nil, good, "12"},
+		{"a way up", "/x/.." + uploadPath, nil, good, "12"},
+		{"a question", uploadPath + "?x=y", nil, good, "12"},
+		{"a whole address", "http://x" + uploadPath, nil, good, "12 reset closed"},
+		{"no path", "", nil, good, "12 reset closed"},
 		{"per cent", strings.Replace(uploadPath, "U", "%55", 1), nil, good, "12"},
 		{"pprof", "/debug/pprof/", nil, good, "12"},
 		{"metrics", "/metrics", nil, good, "12"},
 		{"reflection", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", nil, good, "12"},
 		{"health", "/grpc.health.v1.Health/Watch", nil, good, "12"},
+		{"channelz", "/grpc.channelz.v1.Channelz/GetServers", nil, good, "12"},
 	}
 	for _, tt := range tests {
 		c := dialRaw(t, r.Addr())
@@ -137,14 +184,29 @@ func TestAbusiveCalls(t *testing.T) {
 			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.want)
 		}
 	}
+	for _, reason := range []string{"unknown_method", "unknown_codec", "too_large", "unreadable", "malformed"} {
+		if n := r.metric(t, `slicemetry_calls_refused_total{reason="`+reason+`"}`); n == "0" || n == "" {
+			t.Errorf("no call is counted as refused because of %s", reason)
+		}
+	}
 	r.balanced(t)
 }
 
-// B01-B05, B13: floods end the flooder's connection or are borne; memory stays,
-// and others are served meanwhile.
+// elsewhere connects from another network than the one that floods.
+func elsewhere(ctx context.Context, address string) (net.Conn, error) {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 50, 1)}}).DialContext(ctx, "tcp", address)
+}
+
+// B01-B05, B13, B18: floods end the flooder's connection or are borne; memory and
+// calls under way stay within bounds, and others are served meanwhile.
 func TestFloods(t *testing.T) {
-	r := start(t, nil)
-	client := r.client(t)
+	r := start(t, func(cfg *collector.Config) { cfg.LimitRate = 0 }) // the limit would end most floods early
+	client := r.client(t, grpc.WithContextDialer(elsewhere))
+	body, err := proto.Marshal(request(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := message(0, len(body), body)
 	tests := map[string]func(c *raw, i uint32) error{
 		"rapid reset": func(c *raw, i uint32) error {
 			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRSTStream(2*i+1, http2.ErrCodeCancel))
@@ -152,6 +214,26 @@ func TestFloods(t *testing.T) {
 		"made to reset": func(c *raw, i uint32) error {
 			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRawFrame(http2.FrameWindowUpdate, 0, 2*i+1, make([]byte, 4)))
 		},
+		"made to reset, by too large a window": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteWindowUpdate(2*i+1, 1<<31-1), c.WriteWindowUpdate(2*i+1, 1<<31-1))
+		},
+		"made to reset, by data after the end": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteData(2*i+1, true, good), c.WriteData(2*i+1, false, good))
+		},
+		"made to reset, by headers after the end": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteData(2*i+1, true, good), c.open(2*i+1, uploadPath))
+		},
+		"made to reset, by a stream that depends on itself": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WritePriority(2*i+1, http2.PriorityParam{StreamDep: 2*i + 1}))
+		},
+		"methods that are not there": func(c *raw, i uint32) error {
+			return c.open(2*i+1, []string{"/grpc.health.v1.Health/Watch", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"}[i%2])
+		},
+		"window updates": func(c *raw, i uint32) error { return c.WriteWindowUpdate(0, 1) },
+		"answers to nothing": func(c *raw, i uint32) error {
+			return errors.Join(c.WritePing(true, [8]byte{}), c.WriteSettingsAck())
+		},
+		"farewells":           func(c *raw, i uint32) error { return c.WriteGoAway(0, http2.ErrCodeNo, nil) },
 		"streams never ended": func(c *raw, i uint32) error { return c.open(2*i+1, uploadPath) },
 		"large headers":       func(c *raw, i uint32) error { return c.open(2*i+1, uploadPath, "x-large", strings.Repeat("x", 12<<10)) },
 		"many headers": func(c *raw, i uint32) error {
@@ -174,10 +256,10 @@ func TestFloods(t *testing.T) {
 			return c.WriteData(1, false, nil)
 		},
 		"octet by octet": func(c *raw, i uint32) error {
-			if i == 0 {
-				return c.open(1, uploadPath)
+			if i < 16 { // all the streams that there may be
+				return c.open(2*i+1, uploadPath)
 			}
-			return c.WriteData(1, false, []byte{0})
+			return c.WriteData(2*(i%16)+1, false, []byte{0})
 		},
 	}
 	for name, flood := range tests {
@@ -191,6 +273,10 @@ func TestFloods(t *testing.T) {
 					break // it was closed
 				}
 			}
+			var calls float64
+			if err := parse(r.metric(t, "slicemetry_calls"), &calls); err != nil || calls > 16 {
+				t.Errorf("%g calls under way, %v, want no more than a connection may have", calls, err)
+			}
 			if _, err := client.Upload(t.Context(), request(1)); err != nil {
 				t.Errorf("another client: %v", err)
 			}
@@ -203,6 +289,33 @@ func TestFloods(t *testing.T) {
 	}
 	if n := r.metric(t, "slicemetry_panics_total"); n != "0" {
 		t.Errorf("%s panics", n)
+	}
+	r.balanced(t)
+}
+
+// B11, B13: bodies that never come take a place each among the calls that may be
+// under way. The limit for a network counts them before that, so that others find
+// places.
+func TestSlowBodiesLeaveRoom(t *testing.T) {
+	const places, allowed = 24, 12
+	r := start(t, func(cfg *collector.Config) { cfg.MaxCalls, cfg.LimitRate, cfg.LimitBurst = places, 0.001, allowed })
+	for i := range uint32(3 * places) {
+		c := dialRaw(t, r.Addr())
+		if err := errors.Join(c.open(1, []string{uploadPath, erasePath}[i%2]), c.WriteData(1, false, []byte{0, 0, 0, 1})); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.told(1); i >= allowed && got != "8" {
+			t.Errorf("body %d is answered %q, want 8", i, got)
+		}
+	}
+	if n := r.metric(t, "slicemetry_calls"); n != strconv.Itoa(allowed) {
+		t.Errorf("%s calls under way, want %d", n, allowed)
+	}
+	if _, err := r.client(t, grpc.WithContextDialer(elsewhere)).Upload(t.Context(), request(1)); err != nil {
+		t.Errorf("from another network: %v", err)
+	}
+	if n := r.metric(t, `slicemetry_calls_refused_total{reason="limited"}`); n != strconv.Itoa(3*places-allowed) {
+		t.Errorf("%s calls limited, want %d", n, 3*places-allowed)
 	}
 	r.balanced(t)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/slicemetry/slicemetry/collector/internal/sink"
 )
 
 // admin serves health, metrics and profiles, on loopback.
@@ -19,13 +21,13 @@ type admin struct {
 	server   *http.Server
 	failed   atomic.Pointer[time.Time] // when the last block was not committed; nil: it was
 	stopping atomic.Bool
-	database string // address, to probe
+	probe    *sink.Probe
 }
 
 const (
-	probeTimeout = time.Second
-	// failureMemory: for so long a failed insert counts against readiness. Without
-	// an end a collector that gets no traffic would never be ready again.
+	// failureMemory: for so long a failed insert counts against readiness, whatever
+	// the probe says: a full disk shows in inserts only. Without an end a collector
+	// that gets no traffic would never be ready again.
 	failureMemory   = 5 * time.Second
 	adminHeaderTime = 5 * time.Second
 )
@@ -35,7 +37,7 @@ func newAdmin(cfg Config, m *metrics) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{listener: listener, database: cfg.Database.Address}
+	a := &admin{listener: listener, probe: sink.NewProbe(sink.Database(cfg.Database))}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("/readyz", a.ready)
@@ -50,24 +52,21 @@ func newAdmin(cfg Config, m *metrics) (*admin, error) {
 func (a *admin) run(ctx context.Context) {
 	stopped := context.AfterFunc(ctx, func() { a.server.Close() })
 	defer stopped()
+	defer a.probe.Close()
 	_ = a.server.Serve(a.listener) // returns when it is closed, which is how it ends
 }
 
 // ready says whether a batch sent now could be stored: the collector is not
-// draining, the last insert worked, and the database listens.
-func (a *admin) ready(w http.ResponseWriter, r *http.Request) {
+// draining, the last insert worked, and the database would take another.
+func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 	if a.stopping.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", a.database)
-	if err != nil {
-		http.Error(w, "the database does not listen", http.StatusServiceUnavailable)
+	if err := a.probe.Ready(); err != nil {
+		http.Error(w, "the database takes no rows: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	conn.Close()
 	if failed := a.failed.Load(); failed != nil && time.Since(*failed) < failureMemory {
 		http.Error(w, "the last insert failed", http.StatusServiceUnavailable)
 		return

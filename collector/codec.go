@@ -45,14 +45,17 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// service describes the protocol's service with Upload served by Server.upload.
+// service describes the protocol's service with Upload served by Server.upload,
+// and all its calls counted.
 func service() *grpc.ServiceDesc {
 	desc := collectorgrpc.Collector_ServiceDesc
 	desc.Methods = slices.Clone(desc.Methods)
 	for i := range desc.Methods {
-		if desc.Methods[i].MethodName == "Upload" {
-			desc.Methods[i].Handler = handleUpload
+		m := &desc.Methods[i]
+		if m.MethodName == "Upload" {
+			m.Handler = handleUpload
 		}
+		m.Handler = counted(m.Handler)
 	}
 	return &desc
 }
@@ -61,12 +64,9 @@ var uploadInfo = grpc.UnaryServerInfo{FullMethod: collectorgrpc.Collector_Upload
 
 // handleUpload is what protoc-gen-go-grpc generates, with our request.
 func handleUpload(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-	s := server.(*Server)
-	s.calls.Add(1)
-	defer s.calls.Add(-1)
 	u := uploads.Get().(*upload)
 	if err := decode(u); err != nil {
 		return nil, err
 	}
-	return intercept(ctx, u, &uploadInfo, s.upload)
+	return intercept(ctx, u, &uploadInfo, server.(*Server).upload)
 }

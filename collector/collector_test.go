@@ -219,6 +219,7 @@ func (r *running) balanced(t *testing.T) {
 
 // Without its database the collector says so, keeps nothing and loses nothing.
 func TestDatabaseAway(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	r := start(t, nil)
 	client := r.client(t)
 	if err := r.db.Kill(); err != nil {
@@ -302,6 +303,7 @@ func TestDrainLosesNothing(t *testing.T) {
 
 // Whatever a client plants, and wherever, it is in no log, metric, status or row.
 func TestMarkersSurviveNowhere(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const marker = "mArk3r-a8f2"
 	r := start(t, nil)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-forwarded-for", marker, "traceparent", marker, "x-"+strings.ToLower(marker), marker, "custom-bin", marker)
@@ -401,7 +403,7 @@ func TestTurnedAwayUnread(t *testing.T) {
 	if err := <-waiting; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}
-	if n := r.metric(t, "slicemetry_calls_turned_away_total"); n != "1" {
+	if n := r.metric(t, `slicemetry_calls_refused_total{reason="overloaded"}`); n != "1" {
 		t.Errorf("%s calls turned away, want 1", n)
 	}
 	if _, err := client.Upload(t.Context(), request(1)); err != nil {

@@ -34,10 +34,10 @@ type Config struct {
 	MaxPending int           // rows that may wait in memory
 	RetryAfter time.Duration // what clients are told to wait, on average, when it does not work now
 
-	LimitRate  float64 // batches a second for each network (/24, /48); 0: no limit
+	LimitRate  float64 // calls a second for each network (/24, /48); 0: no limit
 	LimitBurst float64
 	MaxStreams uint32 // calls at once on a connection; desktops need one
-	MaxCalls   int    // uploads under way at once, on all connections
+	MaxCalls   int    // under way at once, on all connections
 
 	MaxConnections        int // at once; 0: 50,000, or as many as the process may open files for
 	MaxNetworkConnections int // of them, from one /24 or /48; 0: 1,000
@@ -73,7 +73,8 @@ func DefaultConfig() Config {
 		// A desktop sends one batch a day; a school behind one address sends hundreds.
 		LimitRate: 20, LimitBurst: 2000,
 		MaxStreams: 16,
-		// One waits for its commit with some 40 KiB, garbage included.
+		// One waits for its commit with some 40 KiB, garbage included. Were all of them
+		// bodies that never end, each a message at most, they would hold 1 GiB.
 		MaxCalls: 4096,
 		Logger:   slog.New(slog.DiscardHandler),
 	}

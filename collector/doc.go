@@ -8,11 +8,12 @@
 //     any number of collectors can serve the same clients.
 //   - A client's address is looked at in one package, edge, truncated there, and
 //     never stored with data, logged or exported.
-//   - No octet that a client chose reaches a table, a log, a metric or a status.
+//   - No octet that a client chose reaches a table, a log, a metric or a status
+//     of ours. What gRPC refuses before it is a call may be quoted to its sender.
 //
 // The path of a batch is Server.upload:
 //
-//	edge ──▶ decode ──▶ limit ──▶ scrub ──▶ sink ──▶ commit ──▶ OK
+//	edge ──▶ admit ──▶ decode ──▶ scrub ──▶ sink ──▶ commit ──▶ OK
 //
 // The public listener offers Upload, Erase and GetPolicy and nothing else: no reflection, no
 // channelz, no health service, no tracing. Health, metrics and profiles are on

@@ -26,9 +26,6 @@ func (s *Server) Erase(ctx context.Context, request *collectorv1.EraseRequest) (
 }
 
 func (s *Server) erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
-	if !s.limiter.Allow(peerPrefix(ctx).Fine()) {
-		return nil, errLimited
-	}
 	rows, receipt, err := s.rules.Erasure(request.GetUnitToken(), request.GetPeriod())
 	if errors.Is(err, scrub.PeriodClosed) {
 		// Everything of that week is destroyed, and the key to tell whose it was.

@@ -68,6 +68,7 @@ func TestErasedIsNotReadable(t *testing.T) {
 }
 
 func TestEraseRefusals(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	r := start(t, nil)
 	client := r.client(t)
 	token, week := octets(), uint32(period.Of(time.Now()))

@@ -26,7 +26,7 @@ type metrics struct {
 	corrected         *prometheus.CounterVec // by field and action
 	erasures          *prometheus.CounterVec // by outcome
 	panics            prometheus.Counter
-	turnedAway        prometheus.Counter     // calls, before their events were counted
+	callsRefused      *prometheus.CounterVec // by reason
 	connectionsClosed *prometheus.CounterVec // by reason
 	inserts           *prometheus.CounterVec // by outcome
 	attempts          prometheus.Counter
@@ -34,7 +34,7 @@ type metrics struct {
 	seconds           prometheus.Histogram
 }
 
-func newMetrics(pending, connections func() int) *metrics {
+func newMetrics(pending, connections, calls func() int) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "slicemetry", Name: name, Help: help})
 	}
@@ -51,7 +51,7 @@ func newMetrics(pending, connections func() int) *metrics {
 		corrected:         vec("corrected_total", "Values that a client should have made coarse itself.", "field", "action"),
 		erasures:          vec("erasures_total", "Requests to erase an installation's week.", "outcome"),
 		panics:            counter("panics_total", "Calls that ended in a panic."),
-		turnedAway:        counter("calls_turned_away_total", "Calls that were sent away unread, because too many were under way."),
+		callsRefused:      vec("calls_refused_total", "Calls that were refused, most of them before their events could be counted.", "reason"),
 		connectionsClosed: vec("connections_closed_total", "Public connections that were refused, or closed because their peer did not get on.", "reason"),
 		inserts:           vec("inserts_total", "Blocks by how they ended.", "outcome"),
 		attempts:          counter("insert_attempts_total", "Attempts at inserting a block."),
@@ -64,7 +64,9 @@ func newMetrics(pending, connections func() int) *metrics {
 		Help: "Rows that wait or are being inserted."}, func() float64 { return float64(pending()) })
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "connections",
 		Help: "Public connections that are open."}, func() float64 { return float64(connections()) })
-	m.registry.MustRegister(open, m.connectionsClosed, m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.turnedAway, m.inserts,
+	underway := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "calls",
+		Help: "Calls under way, those included whose body has not come yet."}, func() float64 { return float64(calls()) })
+	m.registry.MustRegister(open, underway, m.connectionsClosed, m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.callsRefused, m.inserts,
 		m.attempts, m.rows, m.seconds, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.makeSeries()
@@ -75,6 +77,9 @@ func newMetrics(pending, connections func() int) *metrics {
 func (m *metrics) makeSeries() {
 	for _, reason := range scrub.Reasons {
 		m.rejected.WithLabelValues(string(reason))
+	}
+	for _, reason := range callRefusals() {
+		m.callsRefused.WithLabelValues(reason)
 	}
 	for _, f := range rules.Fields() {
 		for _, action := range []rules.Action{rules.Generalised, rules.Bucketed, rules.Clamped, rules.Dropped} {

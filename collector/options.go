@@ -9,10 +9,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 
-	"github.com/slicemetry/slicemetry/collector/internal/edge"
-	"github.com/slicemetry/slicemetry/collector/internal/sink"
+	_ "github.com/slicemetry/slicemetry/collector/internal/throttle" // answers to control frames
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
 )
@@ -23,15 +21,19 @@ const (
 	maxHeaderBytes   = 8 << 10          // gRPC's own headers are a few hundred octets; its default is 16 MiB
 	handshakeTime    = 5 * time.Second  // default 120 s: a slow handshake holds a socket
 	idleTime         = 30 * time.Second // default: for ever
-	connectionAge    = 60 * time.Second // so that many uploads do not share a connection
-	connectionGrace  = 10 * time.Second
-	pingAfter        = 30 * time.Second
-	pingTimeout      = 10 * time.Second
-	minPingInterval  = time.Minute
-	callTime         = 20 * time.Second // more than a client waits (15 s)
-	writeBufferBytes = 4 << 10          // default 32 KiB; all connections share them
+	connectionAge    = 60 * time.Second // so that many uploads do not share a connection; default: for ever
+	connectionGrace  = 10 * time.Second // for the calls that are then under way; default: for ever
+	pingAfter        = 30 * time.Second // of silence, whether the peer is still there; default 2 h
+	pingTimeout      = 10 * time.Second // default 20 s
+	minPingInterval  = time.Minute      // default 5 min; without a call none is allowed, as by default
+	writeBufferBytes = 4 << 10          // default 32 KiB
+	shareWriteBuffer = true             // whoever is idle has no buffer; the default by now, and said all the same
 	readBufferBytes  = 512              // default 32 KiB, for each connection; TLS has a buffer below it
-	streamWindow     = 64 << 10         // static, so that memory is bounded by connections
+	// Static windows do not grow with what a peer can send, as they do by default, up
+	// to 16 MiB. gRPC opens a stream's for the message that it has begun to read, and
+	// the connection's whatever is read, so it is MaxCalls times the largest message
+	// that bounds what bodies hold.
+	streamWindow     = 64 << 10
 	connectionWindow = 128 << 10
 )
 
@@ -46,7 +48,7 @@ func (s *Server) options() []grpc.ServerOption {
 			Time: pingAfter, Timeout: pingTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
-		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
+		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes), grpc.SharedWriteBuffer(shareWriteBuffer),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.InTapHandle(s.admit),
 		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),
@@ -55,19 +57,6 @@ func (s *Server) options() []grpc.ServerOption {
 		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.cfg.TLS))))
 	}
 	return options
-}
-
-var limitCall = edge.LimitCall(callTime)
-
-// admit sends a call away before its body is read, when as many are under way as
-// memory is there for: under overload a call that is not taken must cost little.
-// One that is taken ends by a time, whatever its client asked for.
-func (s *Server) admit(ctx context.Context, call *tap.Info) (context.Context, error) {
-	if s.calls.Load() >= int64(s.cfg.MaxCalls) {
-		s.metrics.turnedAway.Inc()
-		return nil, statusOf(sink.ErrOverloaded, s.cfg.RetryAfter)
-	}
-	return limitCall(ctx, call)
 }
 
 // recoverPanic keeps a defect in one call from ending all others. What it says

@@ -131,9 +131,6 @@ func (s *Server) reply() *collectorv1.UploadResponse {
 // GetPolicy implements collectorgrpc.CollectorServer.
 func (s *Server) GetPolicy(ctx context.Context, _ *collectorv1.GetPolicyRequest) (*collectorv1.GetPolicyResponse, error) {
 	_ = grpc.SetSendCompressor(ctx, "identity")
-	if !s.limiter.Allow(peerPrefix(ctx).Fine()) {
-		return nil, statusOf(errLimited, s.cfg.RetryAfter)
-	}
 	current, next := s.cfg.Policy.at(s.cfg.Now())
 	reply := &collectorv1.GetPolicyResponse{
 		Current:        current.message(),

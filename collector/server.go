@@ -34,7 +34,7 @@ type Server struct {
 	grpc    *grpc.Server
 	public  *edge.Listener
 	admin   *admin
-	calls   atomic.Int64 // uploads under way
+	calls   atomic.Int64 // under way, those included whose body has not come yet
 }
 
 const (
@@ -64,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, keys: keys, limiter: limit.New(cfg.LimitRate, cfg.LimitBurst, cfg.Now)}
 	s.rules = scrub.Rules{Hasher: keys, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
 	s.rules.Covers = func(version uint32, p period.Period) bool { return s.cfg.Policy.covers(version, p, s.cfg.Now()) }
-	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() })
+	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() }, func() int { return int(s.calls.Load()) })
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("collector: listen: %w", err)

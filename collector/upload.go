@@ -27,19 +27,14 @@ func (s *Server) upload(ctx context.Context, request any) (any, error) {
 	return s.reply(), nil
 }
 
-// take limits, scrubs and stores, and books every event exactly once: here, or
-// in the sink's outcome once the rows are accepted. The request is used again by
+// take scrubs and stores, and books every event exactly once: here, or in
+// the sink's outcome once the rows are accepted. The request is used again by
 // another call when it returns.
 func (s *Server) take(ctx context.Context, u *upload) (*sink.Commit, error) {
 	defer uploads.Put(u)
 	events := float64(u.decoder.Slices())
 	s.metrics.received.Add(events)
-	from := peerPrefix(ctx)
-	if !s.limiter.Allow(from.Fine()) {
-		s.metrics.shed.Add(events)
-		return nil, errLimited
-	}
-	rows, err := s.scrub(u, from)
+	rows, err := s.scrub(u, peerPrefix(ctx))
 	if err != nil {
 		s.refuse(err, events)
 		return nil, err
@@ -67,6 +62,7 @@ func (s *Server) refuse(err error, events float64) {
 	var reason scrub.Reason
 	if errors.As(err, &reason) {
 		s.metrics.rejected.WithLabelValues(string(reason)).Add(events)
+		s.metrics.callsRefused.WithLabelValues(string(reason)).Inc()
 		return
 	}
 	s.metrics.failed.Add(events)

@@ -115,10 +115,16 @@ func TestFaults(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		s.StopCollector()
 		s.rewriteDSN(func(string) string { return "clickhouse://collector:wrong@127.0.0.1:1?dial_timeout=1s" })
-		must(t, s.StartCollector(t.Context()))
+		started := make(chan error, 1)
+		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
+		must(t, stack.WaitListening(t.Context(), s.Target()))
 		s.refused(t)
+		if stack.Ready(t.Context(), s.Admin()) {
+			t.Error("ready with a wrong password")
+		}
 		s.rewriteDSN(nil)
 		s.StopCollector()
+		<-started // it never became ready
 		must(t, s.StartCollector(t.Context()))
 		s.strike(t, func(context.Context) {})
 	})
@@ -129,7 +135,7 @@ func TestFaults(t *testing.T) {
 		must(t, s.DB.Kill())
 		started := make(chan error, 1)
 		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
-		time.Sleep(time.Second) // it serves by then, and is not ready
+		must(t, stack.WaitListening(t.Context(), s.Target()))
 		s.refused(t)
 		if stack.Ready(t.Context(), s.Admin()) {
 			t.Error("ready without a database")

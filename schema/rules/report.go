@@ -18,20 +18,34 @@ type Finding struct {
 	Reason string // one of a closed set
 }
 
-// Report collects findings. A nil Report takes none, at no cost.
+// Report collects findings, up to a number that no honest batch reaches. A nil
+// Report takes none, at no cost.
 type Report struct {
 	Findings []Finding
 }
 
+const (
+	// maxFindings is more than a batch of 200 slices gives whose every value is changed,
+	// some 80 each. A message of 256 KiB can name 87,000 settings that are on no list.
+	maxFindings = 20_000
+	// keptFindings is how much room is kept for the next report.
+	keptFindings = 1024
+)
+
 // Add notes a finding.
 func (r *Report) Add(field string, action Action, reason string) {
-	if r != nil {
+	if r != nil && len(r.Findings) < maxFindings {
 		r.Findings = append(r.Findings, Finding{Field: field, Action: action, Reason: reason})
 	}
 }
 
-// Reset forgets the findings and keeps their room.
-func (r *Report) Reset() { r.Findings = r.Findings[:0] }
+// Reset forgets the findings. It keeps the room of an ordinary report.
+func (r *Report) Reset() {
+	if cap(r.Findings) > keptFindings {
+		r.Findings = nil
+	}
+	r.Findings = r.Findings[:0]
+}
 
 // The reasons that coarsening gives.
 const (

@@ -54,7 +54,7 @@ func parse(args []string) (collector.Config, error) {
 	var dsn, certificate, key string
 	var policy, proxies string
 	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
-	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "uploads under way at once, about 40 KiB each; more are sent away unread")
+	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "calls under way at once, about 40 KiB each; more are sent away unread")
 	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 24 KiB each (0: 50000, or what open files allow)")
 	fs.IntVar(&cfg.MaxNetworkConnections, "max-network-connections", 0, "of them, from one /24 or /48 (0: 1000)")
 	fs.StringVar(&proxies, "proxies", "", "networks of proxies that send a PROXY header (version 2), with commas: 10.1.2.0/24,fd00::/64")
@@ -73,8 +73,8 @@ func parse(args []string) (collector.Config, error) {
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or for so many")
 	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
 	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")
-	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "batches a second for each /24 or /48; 0: no limit")
-	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "batches at once for each /24 or /48")
+	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "calls a second for each /24 or /48; 0: no limit")
+	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "calls at once for each /24 or /48")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("COLLECTORD"), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser)); err != nil {
 		return cfg, err
 	}

@@ -20,6 +20,10 @@ type Prefix struct {
 // PrefixOf unwraps an address: an IPv4 address that travels inside of an IPv6
 // one (mapped, 6to4, Teredo, NAT64) is that IPv4 address, or half of the world
 // would share one prefix. A zone is dropped.
+//
+// A NAT64 of a site's own (RFC 8215: 64:ff9b:1::/48) is left as it is: where in it
+// the IPv4 address lies is the site's choice (RFC 6052, 2.2), and a guess would keep
+// the wrong octets. Wherever it lies is behind the 48 bits that are kept at most.
 func PrefixOf(a netip.Addr) Prefix {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {

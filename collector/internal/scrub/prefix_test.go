@@ -42,3 +42,33 @@ func TestPrefixKeepsNoMore(t *testing.T) {
 		}
 	}
 }
+
+// The special forms by hand. What is not unwrapped keeps no octet of the IPv4
+// address 203.0.113.77 that it may carry, wherever it lies.
+func TestPrefixVectors(t *testing.T) {
+	tests := []struct{ name, addr, fine, coarse string }{
+		{"IPv4", "203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
+		{"IPv6", "2001:db8:1:2::3", "2001:db8:1::/48", "2001:db8::/32"},
+		{"mapped", "::ffff:203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
+		{"6to4", "2002:cb00:714d::1", "203.0.113.0/24", "203.0.0.0/16"},
+		{"Teredo", "2001:0:cb00:7101:0:ffff:34ff:8eb2", "203.0.113.0/24", "203.0.0.0/16"},
+		{"NAT64", "64:ff9b::203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
+		{"NAT64 of a site, /48", "64:ff9b:1:cb00:0071:4d00::", "64:ff9b:1::/48", "64:ff9b::/32"},
+		{"NAT64 of a site, /56", "64:ff9b:1:aacb:00:7100:4d00:0", "64:ff9b:1::/48", "64:ff9b::/32"},
+		{"NAT64 of a site, /64", "64:ff9b:1:aabb:cb:71:4d00:0", "64:ff9b:1::/48", "64:ff9b::/32"},
+		{"NAT64 of a site, /96", "64:ff9b:1::203.0.113.77", "64:ff9b:1::/48", "64:ff9b::/32"},
+		{"beside NAT64", "64:ff9b:0:1::203.0.113.77", "64:ff9b::/48", "64:ff9b::/32"},
+		{"translated, RFC 7915", "::ffff:0:203.0.113.77", "::/48", "::/32"},
+		{"compatible, RFC 4291", "::203.0.113.77", "::/48", "::/32"},
+		{"link-local with a zone", "fe80::cb00:714d%eth0", "fe80::/48", "fe80::/32"},
+	}
+	for _, tt := range tests {
+		p := PrefixOf(netip.MustParseAddr(tt.addr))
+		if p.Fine().String() != tt.fine || p.Coarse().String() != tt.coarse {
+			t.Errorf("%s: %s and %s, want %s and %s", tt.name, p.Fine(), p.Coarse(), tt.fine, tt.coarse)
+		}
+	}
+	if p := PrefixOf(netip.Addr{}); p.Fine().IsValid() || p.Coarse().IsValid() {
+		t.Error("no address has a network")
+	}
+}

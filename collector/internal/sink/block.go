@@ -42,11 +42,22 @@ func (b *block) reset(p period.Period, now time.Time, token string) {
 	b.period, b.born, b.token, b.commit = p, now, token, &Commit{done: make(chan struct{})}
 	b.events, b.pending, b.batches = 0, 0, 0
 	clear(b.origins)
-	for _, input := range []proto.Input{b.slices.input(), b.counters.input(), b.erasures.input()} {
-		for _, column := range input {
+	for _, t := range b.tables() {
+		for _, column := range t.input {
 			column.Data.(proto.Resettable).Reset()
 		}
 	}
+}
+
+// table is a table's name and its columns.
+type table struct {
+	name  string
+	input proto.Input
+}
+
+// tables are those that a batch has to be stored in.
+func (b *block) tables() []table {
+	return []table{{"slices", b.slices.input()}, {"counters", b.counters.input()}, {"erasures", b.erasures.input()}}
 }
 
 // rows is how many rows the largest of the inserts has.

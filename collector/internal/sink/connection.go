@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
@@ -35,16 +36,11 @@ func (c *connection) insert(ctx context.Context, b *block) error {
 	if err := c.connect(ctx); err != nil {
 		return err
 	}
-	err := c.insertTable(ctx, "slices", b.token, b.slices.input())
-	if err == nil {
-		err = c.insertTable(ctx, "counters", b.token, b.counters.input())
-	}
-	if err == nil {
-		err = c.insertTable(ctx, "erasures", b.token, b.erasures.input())
-	}
-	if err != nil {
-		c.close() // its state is unknown
-		return err
+	for _, t := range b.tables() {
+		if err := c.insertTable(ctx, t.name, b.token, t.input); err != nil {
+			c.close() // its state is unknown
+			return err
+		}
 	}
 	if len(b.origins) > 0 {
 		if err := c.insertTable(ctx, "origins", b.token, b.originInput(time.Now().UTC())); err != nil {
@@ -73,16 +69,29 @@ func (c *connection) insertTable(ctx context.Context, table, token string, input
 	if input[0].Data.Rows() == 0 {
 		return nil
 	}
-	err := c.client.Do(ctx, ch.Query{
-		Body:  input.Into(table),
-		Input: input,
-		Settings: []ch.Setting{
-			// An asynchronous insert is acknowledged before it is stored.
-			{Key: "async_insert", Value: "0", Important: true},
-			{Key: "insert_deduplication_token", Value: token, Important: true},
-		},
+	return c.do(ctx, table, ch.Query{
+		Body:     input.Into(table),
+		Input:    input,
+		Settings: []ch.Setting{synchronous, {Key: "insert_deduplication_token", Value: token, Important: true}},
 	})
-	if err != nil {
+}
+
+// synchronous: an asynchronous insert is acknowledged before it is stored.
+var synchronous = ch.Setting{Key: "async_insert", Value: "0", Important: true}
+
+// rehearse begins an insert as insertTable does and ends it without a row: whatever
+// ClickHouse checks before it takes rows is checked, and nothing is stored.
+func (c *connection) rehearse(ctx context.Context, table string, input proto.Input) error {
+	return c.do(ctx, table, ch.Query{
+		Body:     input.Into(table),
+		Input:    input,
+		OnInput:  func(context.Context) error { return io.EOF },
+		Settings: []ch.Setting{synchronous},
+	})
+}
+
+func (c *connection) do(ctx context.Context, table string, query ch.Query) error {
+	if err := c.client.Do(ctx, query); err != nil {
 		return withoutText(table, err)
 	}
 	return nil
