@@ -34,7 +34,7 @@ func TestParquetIsTheView(t *testing.T) {
 	}
 	reader := dbtest.Connect(t, s, localdb.Administrator)
 	for _, m := range metrics.All() {
-		file := fmt.Sprintf("file('%s', Parquet)", filepath.Join(dir, "data", m.Name+".parquet"))
+		file := fmt.Sprintf("file('%s', Parquet)", filepath.Join(dir, "data", "2026", m.Name+".parquet"))
 		view := "published." + m.Name
 		columns := lines(t, reader, "SELECT name || ' ' || type FROM system.columns WHERE database = 'published' AND table = '"+m.Name+"' ORDER BY position")
 		for i, c := range columns {
@@ -62,7 +62,7 @@ func TestParquetIsTheView(t *testing.T) {
 			t.Errorf("%s: %d rows in the file, %d in the view, or they differ", m.Name, len(got), len(want))
 		}
 		const sums = "SELECT concat(toString(count()), ' rows, ', toString(round(sum(%[1]s), 3)), ' ', toString(round(sum(%[2]s), 3))) FROM %[3]s"
-		text := fmt.Sprintf("file('%s', CSVWithNames)", filepath.Join(dir, "data", m.Name+".csv"))
+		text := fmt.Sprintf("file('%s', CSVWithNames)", filepath.Join(dir, "data", "2026", m.Name+".csv"))
 		inText := lines(t, reader, fmt.Sprintf(sums, "value_raw / scale", "value / scale", text))
 		if inView := lines(t, reader, fmt.Sprintf(sums, "value_raw", "value", view)); !slices.Equal(inText, inView) {
 			t.Errorf("%s: %v in the CSV file, %v in the view", m.Name, inText, inView)

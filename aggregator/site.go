@@ -5,29 +5,40 @@ import (
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 	"github.com/slicemetry/slicemetry/aggregator/internal/site"
+	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/schema/metrics"
 )
 
 // Site writes static pages of everything published into dir. It reads published
-// tables only; an analyst's rights suffice.
+// tables only; an analyst's rights suffice. It holds a year of one metric at a time.
 func Site(ctx context.Context, conn Conn, c Config, dir string) error {
 	outlook, err := Plan(c)
 	if err != nil {
 		return err
 	}
-	content := site.Content{Plan: outlook}
-	if content.Releases, err = publish.Releases(ctx, conn); err != nil {
-		return err
+	return site.Write(ctx, dir, outlook, source{conn})
+}
+
+// source is what a site reads of the database.
+type source struct{ conn Conn }
+
+// Weeks implements site.Source.
+func (s source) Weeks(ctx context.Context) ([]period.Period, error) {
+	return publish.Weeks(ctx, s.conn)
+}
+
+// Table implements site.Source.
+func (s source) Table(ctx context.Context, m *metrics.Metric, in publish.Span) (site.Table, error) {
+	t := site.Table{Metric: m}
+	var err error
+	if t.Releases, err = publish.ReleasesOf(ctx, s.conn, m.Name, in); err != nil {
+		return site.Table{}, err
 	}
-	for _, m := range metrics.All() {
-		t := site.Table{Metric: m}
-		if t.Rows, err = publish.Statistics(ctx, conn, m.Name); err != nil {
-			return err
-		}
-		if t.Quantiles, err = publish.Quantiles(ctx, conn, m.Name); err != nil {
-			return err
-		}
-		content.Tables = append(content.Tables, t)
+	if t.Rows, err = publish.Statistics(ctx, s.conn, m.Name, in); err != nil {
+		return site.Table{}, err
 	}
-	return site.Write(dir, content)
+	if t.Quantiles, err = publish.Quantiles(ctx, s.conn, m.Name, in); err != nil {
+		return site.Table{}, err
+	}
+	return t, nil
 }

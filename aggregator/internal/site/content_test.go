@@ -1,8 +1,10 @@
 package site
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,23 +18,69 @@ import (
 // lastWeek is the latest week of the made-up content.
 var lastWeek = period.Of(time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC))
 
+// stored is a Source of made-up content.
+type stored struct {
+	plan   plan.Plan
+	tables map[string]*Table
+	most   publish.Span // the longest that was asked for
+}
+
+func (s *stored) Weeks(context.Context) ([]period.Period, error) {
+	var list []period.Period
+	for _, t := range s.tables {
+		for _, r := range t.Releases {
+			list = append(list, r.Period)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+func (s *stored) Table(_ context.Context, m *metrics.Metric, in publish.Span) (Table, error) {
+	if in.Last-in.First > s.most.Last-s.most.First {
+		s.most = in
+	}
+	first, last := in.First.String(), in.Last.String()
+	from := s.tables[m.Name]
+	t := Table{Metric: m}
+	for _, r := range from.Releases {
+		if r.Week >= first && r.Week <= last {
+			t.Releases = append(t.Releases, r)
+		}
+	}
+	for _, r := range from.Rows {
+		if r.Week >= first && r.Week <= last {
+			t.Rows = append(t.Rows, r)
+		}
+	}
+	for _, q := range from.Quantiles {
+		if q.Week >= first && q.Week <= last {
+			t.Quantiles = append(t.Quantiles, q)
+		}
+	}
+	return t, nil
+}
+
 // madeUp is what a site of a fleet of some thousand installations holds:
 // the shapes of real content, with the noise of the plan. A week is missing, one
 // metric was changed, one was withheld, one never published.
-func madeUp(t *testing.T, weeks int) Content {
+func madeUp(t *testing.T, weeks int) *stored {
+	t.Helper()
+	return madeUpOf(t, weeks, func(string, int) bool { return true })
+}
+
+// madeUpOf is madeUp of some metrics only: chosen is asked for each metric and week,
+// counted from the last.
+func madeUpOf(t *testing.T, weeks int, chosen func(metric string, ago int) bool) *stored {
 	t.Helper()
 	split, err := plan.New(gdp.Week)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Content{Plan: split.Outlook()}
 	random := rand.New(rand.NewPCG(7, 7))
 	tables := map[string]*Table{}
 	for _, m := range metrics.All() {
-		c.Tables = append(c.Tables, Table{Metric: m})
-	}
-	for i := range c.Tables {
-		tables[c.Tables[i].Metric.Name] = &c.Tables[i]
+		tables[m.Name] = &Table{Metric: m}
 	}
 	for w := weeks - 1; w >= 0; w-- {
 		week := lastWeek - period.Period(7*w)
@@ -40,6 +88,9 @@ func madeUp(t *testing.T, weeks int) Content {
 			continue // nobody ran the publisher
 		}
 		for _, d := range split.Designs {
+			if !chosen(d.Metric.Name, w) {
+				continue
+			}
 			release := publish.Release{Period: week, Week: week.String(), Metric: d.Metric.Name, Status: publish.Released, Definition: "one"}
 			switch {
 			case d.Metric.Name == "wall_count":
@@ -49,15 +100,15 @@ func madeUp(t *testing.T, weeks int) Content {
 			case d.Metric.Name == "slices" && w > 6:
 				release.Definition = "before"
 			}
-			c.Releases = append(c.Releases, release)
+			table := tables[d.Metric.Name]
+			table.Releases = append(table.Releases, release)
 			if release.Status == publish.Released {
-				table := tables[d.Metric.Name]
 				table.Rows = append(table.Rows, madeUpRows(random, d.Metric, week, d.Cells.Sigma, 9_000*(1+0.02*float64(weeks-w)))...)
 				table.Quantiles = append(table.Quantiles, madeUpQuantiles(d.Metric, week)...)
 			}
 		}
 	}
-	return c
+	return &stored{plan: split, tables: tables}
 }
 
 func madeUpRows(random *rand.Rand, m *metrics.Metric, week period.Period, sigma, installations float64) []publish.Statistic {

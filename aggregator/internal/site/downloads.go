@@ -1,11 +1,19 @@
 package site
 
-import "github.com/slicemetry/slicemetry/schema/metrics"
+import (
+	"fmt"
+	"slices"
 
-// downloads is the page that lists every metric with its files.
+	"github.com/slicemetry/slicemetry/schema/metrics"
+)
+
+// downloads is the page that lists every metric with its files of one year.
 type downloads struct {
 	frame
-	Weeks   []string
+	file    string
+	Year    int // 0: nothing is published
+	Years   []yearLink
+	Weeks   int
 	Columns table
 	Groups  []downloadGroup
 }
@@ -19,6 +27,7 @@ type download struct {
 	Metric *metrics.Metric
 	Keys   string
 	Rows   string
+	Files  string
 }
 
 // columnWords says what the columns of the files are, which those of the views say
@@ -37,7 +46,16 @@ var columnWords = []struct{ name, what string }{
 	{"clip_share", "noisy share of installations that a cap cut; empty where none can"},
 }
 
-func newDownloads(c Content) downloads {
+// dataPage is the page of a year's downloads: that of the latest is the page "Data".
+func dataPage(years []Year, i int) (file, root string) {
+	if i >= len(years)-1 {
+		return "data.html", ""
+	}
+	return fmt.Sprintf("data/%d.html", years[i].Number), "../"
+}
+
+// newDownloads makes the page of the i-th year, or one that lists nothing.
+func newDownloads(c Content, i int) downloads {
 	page := downloads{
 		frame:   newFrame("data.html", "Data", "Everything published, as CSV, JSON and Parquet"),
 		Columns: table{Caption: "The columns of the files", Columns: []column{{"Column", false}, {"What it is", false}}},
@@ -45,17 +63,23 @@ func newDownloads(c Content) downloads {
 	for _, w := range columnWords {
 		page.Columns.add(w.name, w.what)
 	}
-	last := ""
-	for _, r := range c.Releases {
-		if r.Week != last {
-			page.Weeks = append(page.Weeks, r.Week)
-			last = r.Week
-		}
+	page.file, page.Root = dataPage(c.Years, i)
+	if i >= len(c.Years) {
+		return page
+	}
+	year := c.Years[i]
+	page.Year, page.Weeks = year.Number, len(year.Weeks)
+	page.Title = fmt.Sprintf("Data of %d", year.Number)
+	for j, y := range slices.Backward(c.Years) {
+		file, _ := dataPage(c.Years, j)
+		page.Years = append(page.Years, yearLink{file, y.Number, i == j})
 	}
 	for s, title := range []string{"How much", "Machines", "Materials", "Print settings", "Slicers"} {
 		group := downloadGroup{Title: title}
 		for _, t := range bySubject(c, subject(s), "") {
-			group.Metrics = append(group.Metrics, download{t.Metric, keysOf(t.Metric), amount(float64(len(t.Rows)))})
+			if n := year.Rows[t.Metric.Name]; n > 0 {
+				group.Metrics = append(group.Metrics, download{t.Metric, keysOf(t.Metric), amount(float64(n)), filesOf(t.Metric.Name, year.Number)})
+			}
 		}
 		page.Groups = append(page.Groups, group)
 	}

@@ -72,9 +72,11 @@ func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 // latest returns the last week of which anything is released.
 func latest(c Content) string {
 	week := ""
-	for _, r := range c.Releases {
-		if r.Status == publish.Released {
-			week = r.Week // releases come in the order of periods
+	for _, t := range c.Tables {
+		for _, r := range t.Releases {
+			if r.Status == publish.Released {
+				week = max(week, r.Week) // their names are in the order of weeks
+			}
 		}
 	}
 	return week

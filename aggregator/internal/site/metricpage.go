@@ -33,6 +33,9 @@ type metricPage struct {
 	Quantiles table
 	Clip      string
 	Bounds    string
+	Years     []yearLink
+	Files     string // of the latest year
+	FilesYear int
 }
 
 func newMetricPage(c Content, t Table) metricPage {
@@ -43,17 +46,17 @@ func newMetricPage(c Content, t Table) metricPage {
 		Chart: newChart(m, week, rows, chartBars), Bounds: describeBounds(m), Quantiles: quantilesTable(t, week),
 	}
 	page.Root = "../"
+	page.Years = yearLinks(c.Years, m.Name, 0)
+	if len(page.Years) > 0 {
+		page.FilesYear = page.Years[0].Year
+		page.Files = filesOf(m.Name, page.FilesYear)
+	}
 	for _, p := range c.Plan.Metrics {
 		if p.Name == m.Name {
 			page.Plan = p
 		}
 	}
-	if len(m.Keys) == 0 && len(rows) > 0 {
-		trend := newTrend(m.Name+"-trend", m.Title+", by week", m.Unit, t.Rows, definitionsOf(c, m.Name), trendHeight)
-		page.Trend = &trend
-	} else {
-		page.Trends = append(smallTrends(c, t), quantileTrends(c, t)...)
-	}
+	page.Trend, page.Trends = trendsOf(t)
 	listed := rows
 	if page.Chart.Kind != Columns {
 		listed = slices.Clone(rows)

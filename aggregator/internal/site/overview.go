@@ -35,13 +35,13 @@ func newOverview(c Content) overview {
 	for _, name := range headlineFigures {
 		if t, ok := tableOf(c, name); ok && len(ofWeek(t.Rows, page.Week)) > 0 {
 			row := ofWeek(t.Rows, page.Week)[0]
-			page.Figures = append(page.Figures, figure{name, t.Metric.Title, scaled(row, row.Value), interval(row), changeOf(t.Rows, definitionsOf(c, name))})
+			page.Figures = append(page.Figures, figure{name, t.Metric.Title, scaled(row, row.Value), interval(row), changeOf(t.Rows, definitionsOf(t))})
 		}
 	}
 	for _, name := range headlineTrends {
 		if t, ok := tableOf(c, name); ok && len(t.Rows) > 0 {
 			page.Weeks = max(page.Weeks, len(t.Rows))
-			page.Trends = append(page.Trends, newTrend(name+"-trend", t.Metric.Title+", by week", t.Metric.Unit, t.Rows, definitionsOf(c, name), trendHeight))
+			page.Trends = append(page.Trends, newTrend(name+"-trend", t.Metric.Title+", by week", t.Metric.Unit, t.Rows, definitionsOf(t), trendHeight))
 		}
 	}
 	for _, name := range headlineCharts {

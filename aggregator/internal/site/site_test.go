@@ -14,10 +14,15 @@ func shown(t *testing.T, weeks int) string {
 	if keep := os.Getenv("SLICEMETRY_SITE"); keep != "" { // to look at it
 		dir = filepath.Join(keep, t.Name())
 	}
-	if err := Write(dir, madeUp(t, weeks)); err != nil {
+	write(t, dir, madeUp(t, weeks))
+	return dir
+}
+
+func write(t *testing.T, dir string, content *stored) {
+	t.Helper()
+	if err := Write(t.Context(), dir, content.plan.Outlook(), content); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // What is missing is said, with the reason.

@@ -64,7 +64,7 @@ func newTopics(c Content) []topic {
 			}
 			page.Cards = append(page.Cards, newCard(t, page.Week, chartBars))
 			if t.Metric.Name == kind.first {
-				page.TrendTitle, page.Trends = t.Metric.Title, smallTrends(c, t)
+				page.TrendTitle, page.Trends = t.Metric.Title, smallTrends(t)
 			}
 		}
 		pages = append(pages, page)
