@@ -29,7 +29,7 @@ func TestParquetIsTheView(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := Site(ctx, conn, testConfig(), dir); err != nil {
+	if err := Site(ctx, conn, testConfig(), who, dir); err != nil {
 		t.Fatal(err)
 	}
 	reader := dbtest.Connect(t, s, localdb.Administrator)

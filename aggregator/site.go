@@ -2,21 +2,34 @@ package aggregator
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 	"github.com/slicemetry/slicemetry/aggregator/internal/site"
+	"github.com/slicemetry/slicemetry/internal/operator"
 	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/schema/metrics"
 )
 
-// Site writes static pages of everything published into dir. It reads published
-// tables only; an analyst's rights suffice. It holds a year of one metric at a time.
-func Site(ctx context.Context, conn Conn, c Config, dir string) error {
+// Operator is who answers for what is published.
+type Operator = operator.Operator
+
+// ParseOperator reads who answers for the data from the policy file that collectors
+// read, and reports everything that is missing.
+func ParseOperator(data []byte) (Operator, error) { return operator.Parse(data) }
+
+// Site writes static pages of everything published into dir, under the name of who
+// answers for it: nobody named, nothing written. It reads published tables only; an
+// analyst's rights suffice. It holds a year of one metric at a time.
+func Site(ctx context.Context, conn Conn, c Config, who Operator, dir string) error {
+	if err := who.Validate(); err != nil {
+		return fmt.Errorf("aggregator: site: %w", err)
+	}
 	outlook, err := Plan(c)
 	if err != nil {
 		return err
 	}
-	return site.Write(ctx, dir, outlook, source{conn})
+	return site.Write(ctx, dir, outlook, who, source{conn})
 }
 
 // source is what a site reads of the database.

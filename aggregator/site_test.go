@@ -39,7 +39,7 @@ func TestSite(t *testing.T) {
 	// An analyst's rights suffice, and writing again replaces what is there.
 	analyst := dbtest.Connect(t, s, migrations.Analyst)
 	for range 2 {
-		if err := Site(ctx, analyst, testConfig(), dir); err != nil {
+		if err := Site(ctx, analyst, testConfig(), who, dir); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestSiteOfNothing(t *testing.T) {
 	t.Parallel()
 	s := migrationtest.Start(t)
 	dir := t.TempDir()
-	if err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), dir); err != nil {
+	if err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), who, dir); err != nil {
 		t.Fatal(err)
 	}
 	pages := readAll(t, dir)
@@ -100,7 +100,7 @@ func TestSiteOfTenYears(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	if err := Site(ctx, dbtest.Connect(t, s, migrations.Analyst), testConfig(), dir); err != nil {
+	if err := Site(ctx, dbtest.Connect(t, s, migrations.Analyst), testConfig(), who, dir); err != nil {
 		t.Fatal(err)
 	}
 	pages := readAll(t, dir)
@@ -134,7 +134,7 @@ func TestSiteCannotBeWritten(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), filepath.Join(file, "www"))
+	err := Site(context.Background(), dbtest.Connect(t, s, migrations.Analyst), testConfig(), who, filepath.Join(file, "www"))
 	if err == nil || !strings.Contains(err.Error(), "index.html") {
 		t.Errorf("got %v, want the page that could not be written", err)
 	}
@@ -160,9 +160,65 @@ func readAll(t *testing.T, dir string) map[string]string {
 
 var links = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
 
+// who answers for the statistics of these tests.
+var who = Operator{Name: "Example Printing <Ltd.>", PrivacyContact: "privacy@example.org", Complaints: "https://example.org/complaints", AnswerDays: 45}
+
+// complaints is the one link that leads away from a site.
+const complaints = `<a href="https://example.org/complaints">https://example.org/complaints</a>`
+
+// Every page names who answers for it, and the statement how to complain; without
+// that no page is written.
+func TestSiteNamesTheOperator(t *testing.T) {
+	t.Parallel()
+	conn := dbtest.Connect(t, migrationtest.Start(t), migrations.Analyst)
+	for name, change := range map[string]func(*Operator){
+		"operator":        func(o *Operator) { o.Name = " " },
+		"privacy_contact": func(o *Operator) { o.PrivacyContact = "" },
+		"complaints":      func(o *Operator) { o.Complaints = "" },
+		"answer_days":     func(o *Operator) { o.AnswerDays = 0 },
+	} {
+		nobody, dir := who, filepath.Join(t.TempDir(), "www")
+		change(&nobody)
+		if err := Site(context.Background(), conn, testConfig(), nobody, dir); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v, want a refusal that names it", name, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("without %s: something was written", name)
+		}
+	}
+	dir := t.TempDir()
+	if err := Site(context.Background(), conn, testConfig(), who, dir); err != nil {
+		t.Fatal(err)
+	}
+	pages := readAll(t, dir)
+	checkPages(t, pages)
+	html := 0
+	for name, text := range pages {
+		if path.Ext(name) != ".html" {
+			continue
+		}
+		html++
+		footer := text[strings.LastIndex(text, "<footer>"):]
+		for _, want := range []string{"Published by Example Printing &lt;Ltd.&gt;.", `<a href="mailto:privacy@example.org">privacy@example.org</a>`} {
+			if !strings.Contains(footer, want) {
+				t.Errorf("the footer of %s does not say %q", name, want)
+			}
+		}
+	}
+	if html < 9+len(metrics.All()) {
+		t.Errorf("%d pages", html)
+	}
+	for _, want := range []string{"Example Printing &lt;Ltd.&gt;", complaints + ", answered within 45 days"} {
+		if statement, _, _ := strings.Cut(pages["privacy.html"], "<footer>"); !strings.Contains(statement, want) {
+			t.Errorf("the statement does not say %q", want)
+		}
+	}
+}
+
 func checkPages(t *testing.T, pages map[string]string) {
 	t.Helper()
 	for name, text := range pages {
+		text = strings.ReplaceAll(text, complaints, "")
 		if strings.HasSuffix(name, ".new") {
 			t.Errorf("%s was left behind", name)
 		}
@@ -177,7 +233,7 @@ func checkPages(t *testing.T, pages map[string]string) {
 				t.Errorf("%s contains %q", name, forbidden)
 			}
 		}
-		for _, match := range links.FindAllStringSubmatch(text, -1) {
+		for _, match := range links.FindAllStringSubmatch(strings.ReplaceAll(text, `href="mailto:privacy@example.org"`, ""), -1) {
 			target, anchor, _ := strings.Cut(match[1], "#")
 			to := path.Join(path.Dir(name), target)
 			if target == "" {

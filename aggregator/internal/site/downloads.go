@@ -55,8 +55,8 @@ func dataPage(years []Year, i int) (file, root string) {
 }
 
 // newDownloads makes the page of the i-th year, or one that lists nothing.
-func newDownloads(c Content, i int) downloads {
-	page := downloads{
+func newDownloads(c Content, i int) *downloads {
+	page := &downloads{
 		frame:   newFrame("data.html", "Data", "Everything published, as CSV, JSON and Parquet"),
 		Columns: table{Caption: "The columns of the files", Columns: []column{{"Column", false}, {"What it is", false}}},
 	}

@@ -38,10 +38,10 @@ type metricPage struct {
 	FilesYear int
 }
 
-func newMetricPage(c Content, t Table) metricPage {
+func newMetricPage(c Content, t Table) *metricPage {
 	m, week := t.Metric, latestOf(t)
 	rows := ofWeek(t.Rows, week)
-	page := metricPage{
+	page := &metricPage{
 		frame: newFrame(fileOf(m), m.Title, m.Question), Metric: m,
 		Chart: newChart(m, week, rows, chartBars), Bounds: describeBounds(m), Quantiles: quantilesTable(t, week),
 	}

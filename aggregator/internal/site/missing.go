@@ -19,8 +19,8 @@ type missing struct {
 	Outside  table
 }
 
-func newMissing(c Content) missing {
-	page := missing{
+func newMissing(c Content) *missing {
+	page := &missing{
 		frame:    newFrame("missing.html", "What is missing, and why", "Numbers that are withheld, drowned by noise, cut by caps or folded into others"),
 		Week:     latest(c),
 		Withheld: table{Caption: "Withheld for want of budget", Columns: []column{{"Metric", false}, {"Weeks", false}}},

@@ -29,8 +29,8 @@ var (
 // headlineBars keeps the first page short.
 const headlineBars = 8
 
-func newOverview(c Content) overview {
-	page := overview{frame: newFrame("index.html", "What slicers report", "Statistics about 3D printing, published with differential privacy"),
+func newOverview(c Content) *overview {
+	page := &overview{frame: newFrame("index.html", "What slicers report", "Statistics about 3D printing, published with differential privacy"),
 		Week: latest(c), Guarantee: c.Plan.Guarantees[0]}
 	for _, name := range headlineFigures {
 		if t, ok := tableOf(c, name); ok && len(ofWeek(t.Rows, page.Week)) > 0 {

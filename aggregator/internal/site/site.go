@@ -2,7 +2,7 @@
 // error bars, tables, downloads, the data dictionary and the privacy statement.
 //
 // It guarantees that the pages hold nothing but released statistics and public
-// facts, load nothing from anywhere else, run no script, and can be read on a
+// facts, say who answers for them, load nothing from anywhere else, run no script, and can be read on a
 // telephone and in the dark. A page that fails leaves the pages before it as
 // they were.
 //
@@ -36,6 +36,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
+	"github.com/slicemetry/slicemetry/internal/operator"
 	"github.com/slicemetry/slicemetry/internal/period"
 	"github.com/slicemetry/slicemetry/schema/metrics"
 )
@@ -67,23 +68,24 @@ type Table struct {
 
 // Content is what the pages show that are not of one year.
 type Content struct {
-	Plan   plan.Outlook
-	Weeks  []string // the last ones of which anything is decided
-	Tables []Table  // of these weeks, as far as a page needs them, in the order of metrics' names
-	Years  []Year   // the oldest first
+	Plan     plan.Outlook
+	Operator operator.Operator
+	Weeks    []string // the last ones of which anything is decided
+	Tables   []Table  // of these weeks, as far as a page needs them, in the order of metrics' names
+	Years    []Year   // the oldest first
 }
 
 // Write writes the site into dir, which it makes where there is none: first what is
 // of one year, then the pages that lead there.
-func Write(ctx context.Context, dir string, outlook plan.Outlook, source Source) error {
-	w := &writer{dir: dir}
+func Write(ctx context.Context, dir string, outlook plan.Outlook, who operator.Operator, source Source) error {
+	w := &writer{dir: dir, operator: who}
 	w.copy("style.css")
 	w.copy("icon.svg")
 	c, err := w.years(ctx, source)
 	if err != nil {
 		return fmt.Errorf("site: %w", errors.Join(append(w.problems, err)...))
 	}
-	c.Plan = outlook
+	c.Plan, c.Operator = outlook, who
 	for _, t := range c.Tables {
 		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
 	}
@@ -107,6 +109,7 @@ func Write(ctx context.Context, dir string, outlook plan.Outlook, source Source)
 // writer writes files one by one and remembers what went wrong.
 type writer struct {
 	dir      string
+	operator operator.Operator
 	problems []error
 }
 
@@ -122,12 +125,15 @@ func (w *writer) copy(name string) {
 }
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"address": newAddress,
 	"percent": percent,
 	"delta":   delta,
 	"pos":     position,
 }).ParseFS(files, "page/*.html"))
 
-func (w *writer) page(name, page string, data any) {
+// page writes a page, under the name of who answers for it.
+func (w *writer) page(name, page string, data framed) {
+	data.sign(w.operator)
 	w.file(name, func(out io.Writer) error { return templates.ExecuteTemplate(out, page, data) })
 }
 

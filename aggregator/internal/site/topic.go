@@ -53,10 +53,10 @@ var topics = []struct {
 	{slicers, "slicers.html", "Slicers", "Which programs report, on which systems, and how large their jobs are.", "installations_by_application"},
 }
 
-func newTopics(c Content) []topic {
-	var pages []topic
+func newTopics(c Content) []*topic {
+	var pages []*topic
 	for _, kind := range topics {
-		page := topic{frame: newFrame(kind.file, kind.title, kind.lead), Lead: kind.lead, Week: latest(c)}
+		page := &topic{frame: newFrame(kind.file, kind.title, kind.lead), Lead: kind.lead, Week: latest(c)}
 		for _, t := range bySubject(c, kind.subject, kind.first) {
 			if len(ofWeek(t.Rows, page.Week)) == 0 {
 				page.Silent = append(page.Silent, t.Metric.Title)

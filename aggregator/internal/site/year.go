@@ -77,7 +77,7 @@ func yearsOf(weeks []period.Period) []Year {
 // yearsOfMetric writes what is of one year and returns the recent rows.
 func (w *writer) yearsOfMetric(ctx context.Context, source Source, m *metrics.Metric, years []Year, from period.Period) (Table, error) {
 	recent := Table{Metric: m}
-	var pages []yearPage
+	var pages []*yearPage
 	for i, year := range years {
 		first, last := period.YearOf(year.Number)
 		t, err := source.Table(ctx, m, publish.Span{First: first, Last: last})
@@ -176,9 +176,9 @@ type yearPage struct {
 	Withheld string
 }
 
-func newYearPage(t Table, year Year) yearPage {
+func newYearPage(t Table, year Year) *yearPage {
 	m := t.Metric
-	page := yearPage{
+	page := &yearPage{
 		frame:  newFrame(fileOf(m), fmt.Sprintf("%s, %d", m.Title, year.Number), fmt.Sprintf("%s The weeks of %d.", m.Question, year.Number)),
 		Metric: m, Year: year.Number, Files: filesOf(m.Name, year.Number), Weeks: yearTable(t, year),
 		Absent: absentWeeks(year.Weeks, t.Releases), Withheld: withheldWeeks(t.Releases),
