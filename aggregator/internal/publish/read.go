@@ -46,6 +46,7 @@ type Statistic struct {
 // Quantile is one published quantile.
 type Quantile struct {
 	Week     string  `json:"period"`
+	Metric   string  `json:"metric"`
 	Quantile float64 `json:"quantile"`
 	Value    float64 `json:"value"`
 	Low      float64 `json:"ci95_lo"`
@@ -151,7 +152,7 @@ func Quantiles(ctx context.Context, conn Conn, metric string, in Span) ([]Quanti
 		if err := scan(&monday, &q.Quantile, &q.Value, &q.Low, &q.High, &q.Status); err != nil {
 			return err
 		}
-		q.Week = period.Period(monday).String()
+		q.Week, q.Metric = period.Period(monday).String(), metric
 		list = append(list, q)
 		return nil
 	})

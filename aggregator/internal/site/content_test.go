@@ -146,7 +146,7 @@ func madeUpQuantiles(m *metrics.Metric, week period.Period) []publish.Quantile {
 	var list []publish.Quantile
 	for i, q := range []float64{0.1, 0.25, 0.5, 0.75, 0.9} {
 		v := 900 * math.Pow(3, float64(i)) * (1 + 0.01*float64(week%5))
-		list = append(list, publish.Quantile{Week: week.String(), Quantile: q, Value: v, Low: 0.95 * v, High: 1.05 * v, Status: "ok"})
+		list = append(list, publish.Quantile{Week: week.String(), Metric: m.Name, Quantile: q, Value: v, Low: 0.95 * v, High: 1.05 * v, Status: "ok"})
 	}
 	return list
 }

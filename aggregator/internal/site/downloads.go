@@ -16,6 +16,9 @@ type downloads struct {
 	Weeks   int
 	Columns table
 	Groups  []downloadGroup
+	// Quantiles are the files of the year's quantiles, and how many rows they have.
+	Quantiles    string
+	QuantileRows string
 }
 
 type downloadGroup struct {
@@ -43,6 +46,7 @@ var columnWords = []struct{ name, what string }{
 	{"scale, unit", "in CSV and JSON numbers are stored integers: divide them by scale. In Parquet that is done"},
 	{"epsilon, delta, mu2", "what the metric spends of the week's budget"},
 	{"cap_keys, cap_per_key, cap_total", "what one installation counts for at most"},
+	{"quantile", "in the files of quantiles: the part of installations below value, which is in the unit that the metric’s key column ends with"},
 	{"clip_share", "noisy share of installations that a cap cut; empty where none can"},
 }
 
@@ -70,6 +74,9 @@ func newDownloads(c Content, i int) *downloads {
 	year := c.Years[i]
 	page.Year, page.Weeks = year.Number, len(year.Weeks)
 	page.Title = fmt.Sprintf("Data of %d", year.Number)
+	if n := len(year.quantiles); n > 0 {
+		page.Quantiles, page.QuantileRows = filesOf(quantilesName, year.Number), amount(float64(n))
+	}
 	for j, y := range slices.Backward(c.Years) {
 		file, _ := dataPage(c.Years, j)
 		page.Years = append(page.Years, yearLink{file, y.Number, i == j})

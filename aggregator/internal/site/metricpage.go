@@ -36,6 +36,8 @@ type metricPage struct {
 	Years     []yearLink
 	Files     string // of the latest year
 	FilesYear int
+	// QuantileFiles are those of all quantiles of that year, if the metric has any.
+	QuantileFiles string
 }
 
 func newMetricPage(c Content, t Table) *metricPage {
@@ -50,6 +52,9 @@ func newMetricPage(c Content, t Table) *metricPage {
 	if len(page.Years) > 0 {
 		page.FilesYear = page.Years[0].Year
 		page.Files = filesOf(m.Name, page.FilesYear)
+		if len(page.Quantiles.Rows) > 0 {
+			page.QuantileFiles = filesOf(quantilesName, page.FilesYear)
+		}
 	}
 	for _, p := range c.Plan.Metrics {
 		if p.Name == m.Name {

@@ -11,6 +11,7 @@
 //	metric/<name>.html     one metric: chart, table, last weeks, how it was made
 //	metric/<year>/<name>.html              its weeks in one year
 //	data/<year>/<name>.csv .json .parquet  every released row of that year
+//	data/<year>/quantiles.csv .json .parquet  the quantiles of all metrics
 //	data.html data/<year>.html             the downloads, and what their columns are
 //	missing.html           what is withheld, drowned, cut or folded, and why
 //	dictionary.html        every field that may be collected, with its rule

@@ -24,6 +24,8 @@ type Year struct {
 	Number int
 	Weeks  []string       // of which anything is decided
 	Rows   map[string]int // published of a metric; of one without any there is no page
+
+	quantiles []publish.Quantile // of all metrics: some thousand a year
 }
 
 // yearLink is a link to a page of another year.
@@ -58,6 +60,14 @@ func (w *writer) years(ctx context.Context, source Source) (Content, error) {
 		}
 		c.Tables = append(c.Tables, t)
 	}
+	for _, year := range c.Years {
+		if len(year.quantiles) == 0 {
+			continue
+		}
+		for format, encode := range quantileEncoders {
+			w.file(filesOf(quantilesName, year.Number)+format, func(out io.Writer) error { return encode(out, year.quantiles) })
+		}
+	}
 	return c, nil
 }
 
@@ -89,6 +99,7 @@ func (w *writer) yearsOfMetric(ctx context.Context, source Source, m *metrics.Me
 			continue
 		}
 		years[i].Rows[m.Name] = len(t.Rows)
+		years[i].quantiles = append(years[i].quantiles, t.Quantiles...)
 		for format, encode := range encoders {
 			w.file(filesOf(m.Name, year.Number)+format, func(out io.Writer) error { return encode(out, t) })
 		}
@@ -172,8 +183,10 @@ type yearPage struct {
 	Trends   []Chart
 	Followed bool // they are of single keys
 	Weeks    table
-	Absent   string
-	Withheld string
+	// Quantiles are the files of the year's quantiles, if the metric has any.
+	Quantiles string
+	Absent    string
+	Withheld  string
 }
 
 func newYearPage(t Table, year Year) *yearPage {
@@ -186,6 +199,9 @@ func newYearPage(t Table, year Year) *yearPage {
 	page.Root = "../../"
 	page.Trend, page.Trends = trendsOf(t)
 	page.Followed = !isScale(m)
+	if len(t.Quantiles) > 0 {
+		page.Quantiles = filesOf(quantilesName, year.Number)
+	}
 	return page
 }
 
