@@ -72,6 +72,61 @@ func TestParquetIsTheView(t *testing.T) {
 	}
 }
 
+// The files of means are their views as well: their rows, columns and types, NULLs
+// included.
+func TestMeanFilesAreTheViews(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn := dbtest.Connect(t, s, migrations.Aggregator)
+	rawtest.Insert(t, s, rawtest.Random(rand.New(rand.NewPCG(3, 3)), week, 200)...)
+	if _, err := Publish(ctx, conn, testConfig(), week.Previous(), week); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := Site(ctx, dbtest.Connect(t, s, migrations.Analyst), testConfig(), who, dir); err != nil {
+		t.Fatal(err)
+	}
+	reader := dbtest.Connect(t, s, localdb.Administrator)
+	unknown := 0
+	for _, m := range metrics.Means() {
+		columns := lines(t, reader, "SELECT name || ' ' || type FROM system.columns WHERE database = 'published' AND table = '"+m.Name+"' ORDER BY position")
+		var asText []string
+		for i, c := range columns {
+			name, _, _ := strings.Cut(c, " ")
+			asText = append(asText, "ifNull(toString("+name+"), 'none')")
+			switch name {
+			case "period":
+				columns[i] = "period Date32"
+			case "status":
+				columns[i] = "status String"
+			}
+			columns[i] = strings.Replace(columns[i], "LowCardinality(String)", "String", 1)
+		}
+		file := filepath.Join(dir, "data", "2026", m.Name)
+		if got := described(t, reader, "file('"+file+".parquet', Parquet)"); !slices.Equal(got, columns) {
+			t.Errorf("%s: the columns are %v, want %v", m.Name, got, columns)
+		}
+		const everything = "SELECT arrayStringConcat([%s], '|') FROM %s ORDER BY 1"
+		want := lines(t, reader, fmt.Sprintf(everything, strings.Join(asText, ", "), "published."+m.Name))
+		if got := lines(t, reader, fmt.Sprintf(everything, strings.Join(asText, ", "), "file('"+file+".parquet', Parquet)")); len(want) != 2*m.Total.Cells() || !slices.Equal(got, want) {
+			t.Errorf("%s: %d rows in the Parquet file, %d in the view of %d, or they differ", m.Name, len(got), len(want), 2*m.Total.Cells())
+		}
+		asText[0] = "period"
+		want = lines(t, reader, fmt.Sprintf(strings.Replace(everything, "SELECT", "WITH formatDateTime(period, '%%G-W%%V') AS week SELECT", 1), strings.Replace(strings.Join(asText, ", "), "period", "week", 1), "published."+m.Name))
+		types := "period String, " + strings.Join(columns[1:], ", ")
+		if got := lines(t, reader, fmt.Sprintf(everything, strings.Join(asText, ", "), "file('"+file+".csv', CSVWithNames, '"+types+"')")); !slices.Equal(got, want) {
+			t.Errorf("%s: %d rows in the CSV file, %d in the view, or they differ", m.Name, len(got), len(want))
+		}
+		for _, line := range want {
+			unknown += strings.Count(line, "|none")
+		}
+	}
+	if unknown == 0 {
+		t.Error("in a small fleet every mean is known: the test has not seen one that is not")
+	}
+}
+
 // The quantiles of all years are downloads too: a reader finds in each format what the
 // table holds, and the guide's question for files has its answer.
 func TestQuantileFiles(t *testing.T) {

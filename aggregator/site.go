@@ -47,11 +47,22 @@ func (s source) Table(ctx context.Context, m *metrics.Metric, in publish.Span) (
 	if t.Releases, err = publish.ReleasesOf(ctx, s.conn, m.Name, in); err != nil {
 		return site.Table{}, err
 	}
+	if len(t.Releases) == 0 {
+		return t, nil
+	}
 	if t.Rows, err = publish.Statistics(ctx, s.conn, m.Name, in); err != nil {
 		return site.Table{}, err
+	}
+	if m.Statistic != metrics.Quantiles {
+		return t, nil
 	}
 	if t.Quantiles, err = publish.Quantiles(ctx, s.conn, m.Name, in); err != nil {
 		return site.Table{}, err
 	}
 	return t, nil
+}
+
+// Mean implements site.Source.
+func (s source) Mean(ctx context.Context, m *metrics.Mean, in publish.Span) ([]publish.Mean, error) {
+	return publish.Means(ctx, s.conn, m, in)
 }

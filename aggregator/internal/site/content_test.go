@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"testing"
 	"time"
 
@@ -48,17 +49,47 @@ func (s *stored) Table(_ context.Context, m *metrics.Metric, in publish.Span) (T
 			t.Releases = append(t.Releases, r)
 		}
 	}
-	for _, r := range from.Rows {
-		if r.Week >= first && r.Week <= last {
-			t.Rows = append(t.Rows, r)
-		}
-	}
+	at := sort.Search(len(from.Rows), func(i int) bool { return from.Rows[i].Week >= first })
+	after := sort.Search(len(from.Rows), func(i int) bool { return from.Rows[i].Week > last })
+	t.Rows = from.Rows[at:after]
 	for _, q := range from.Quantiles {
 		if q.Week >= first && q.Week <= last {
 			t.Quantiles = append(t.Quantiles, q)
 		}
 	}
 	return t, nil
+}
+
+// Mean divides rows as the database does, without its care for small counts.
+func (s *stored) Mean(ctx context.Context, m *metrics.Mean, in publish.Span) ([]publish.Mean, error) {
+	total, _ := s.Table(ctx, m.Total, in)
+	count, _ := s.Table(ctx, m.Count, in)
+	counts := map[string]publish.Statistic{}
+	for _, y := range count.Rows {
+		counts[y.Week+joined(y.Key)] = y
+	}
+	var list []publish.Mean
+	for _, x := range total.Rows {
+		y, both := counts[x.Week+joined(x.Key)]
+		if !both {
+			continue
+		}
+		r := publish.Mean{Week: x.Week, Key: x.Key, Status: "low_confidence", Low: m.Minimum, High: m.Maximum,
+			Total: float64(x.Raw) / float64(x.Scale), TotalError: x.StdErr / float64(x.Scale), Count: float64(y.Raw), CountError: y.StdErr}
+		raw := r.Total / r.Count
+		if r.Count != 0 {
+			r.Raw = &raw
+		}
+		if r.Count > 4*r.CountError {
+			value, stdErr := max(0, raw), math.Hypot(r.TotalError, raw*r.CountError)/r.Count
+			r.Value, r.StdErr, r.Low, r.High = &value, &stdErr, max(0, raw-z95*stdErr), raw+z95*stdErr
+			if r.High-r.Low < value {
+				r.Status = "ok"
+			}
+		}
+		list = append(list, r)
+	}
+	return list, nil
 }
 
 // madeUp is what a site of a fleet of some thousand installations holds:

@@ -3,8 +3,6 @@ package site
 import (
 	"fmt"
 	"slices"
-
-	"github.com/slicemetry/slicemetry/schema/metrics"
 )
 
 // downloads is the page that lists every metric with its files of one year.
@@ -27,10 +25,11 @@ type downloadGroup struct {
 }
 
 type download struct {
-	Metric *metrics.Metric
-	Keys   string
-	Rows   string
-	Files  string
+	Title string
+	Page  string
+	Keys  string
+	Rows  string
+	Files string
 }
 
 // columnWords says what the columns of the files are, which those of the views say
@@ -47,6 +46,7 @@ var columnWords = []struct{ name, what string }{
 	{"epsilon, delta, mu2", "what the metric spends of the week's budget"},
 	{"cap_keys, cap_per_key, cap_total", "what one installation counts for at most"},
 	{"quantile", "in the files of quantiles: the part of installations below value, which is in the unit that the metric’s key column ends with"},
+	{"total, count", "in the files of means: the two unbiased numbers, whose quotient is value_raw, each with its standard error. Add these up, not the means; numbers are in their units"},
 	{"clip_share", "noisy share of installations that a cap cut; empty where none can"},
 }
 
@@ -85,10 +85,17 @@ func newDownloads(c Content, i int) *downloads {
 		group := downloadGroup{Title: title}
 		for _, t := range bySubject(c, subject(s), "") {
 			if n := year.Rows[t.Metric.Name]; n > 0 {
-				group.Metrics = append(group.Metrics, download{t.Metric, keysOf(t.Metric), amount(float64(n)), filesOf(t.Metric.Name, year.Number)})
+				group.Metrics = append(group.Metrics, download{t.Metric.Title, linkOf(t.Metric), keysOf(t.Metric), amount(float64(n)), filesOf(t.Metric.Name, year.Number)})
 			}
 		}
 		page.Groups = append(page.Groups, group)
 	}
+	means := downloadGroup{Title: "Means"}
+	for _, t := range c.Means {
+		if n := year.Rows[t.Mean.Name]; n > 0 {
+			means.Metrics = append(means.Metrics, download{t.Mean.Title, meanFile(t.Mean), keysOf(t.Mean.Total), amount(float64(n)), filesOf(t.Mean.Name, year.Number)})
+		}
+	}
+	page.Groups = append(page.Groups, means)
 	return page
 }

@@ -1,6 +1,9 @@
 package site
 
-import "github.com/slicemetry/slicemetry/aggregator/internal/plan"
+import (
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
+	"github.com/slicemetry/slicemetry/schema/metrics"
+)
 
 // overview is the first page: how much, and a few charts.
 type overview struct {
@@ -10,6 +13,7 @@ type overview struct {
 	Figures   []figure
 	Trends    []Chart
 	Cards     []card
+	Means     []*metrics.Mean
 	Drowned   string
 	Published string
 	Guarantee plan.Guarantee
@@ -31,7 +35,7 @@ const headlineBars = 8
 
 func newOverview(c Content) *overview {
 	page := &overview{frame: newFrame("index.html", "What slicers report", "Statistics about 3D printing, published with differential privacy"),
-		Week: latest(c), Guarantee: c.Plan.Guarantees[0]}
+		Week: latest(c), Guarantee: c.Plan.Guarantees[0], Means: meansOf(c, counts)}
 	for _, name := range headlineFigures {
 		if t, ok := tableOf(c, name); ok && len(ofWeek(t.Rows, page.Week)) > 0 {
 			row := ofWeek(t.Rows, page.Week)[0]

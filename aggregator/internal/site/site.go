@@ -9,6 +9,7 @@
 //	index.html             how much, lines over the weeks, a few charts
 //	machines.html ...      each subject: a chart and a table of every metric
 //	metric/<name>.html     one metric: chart, table, last weeks, how it was made
+//	mean/<name>.html       one quotient of two metrics
 //	metric/<year>/<name>.html              its weeks in one year
 //	data/<year>/<name>.csv .json .parquet  every released row of that year
 //	data/<year>/quantiles.csv .json .parquet  the quantiles of all metrics
@@ -57,6 +58,8 @@ type Source interface {
 	Weeks(ctx context.Context) ([]period.Period, error)
 	// Table returns what is published of a metric in a span of weeks.
 	Table(ctx context.Context, m *metrics.Metric, in publish.Span) (Table, error)
+	// Mean returns the rows of a mean in a span of weeks.
+	Mean(ctx context.Context, m *metrics.Mean, in publish.Span) ([]publish.Mean, error)
 }
 
 // Table is what is published of one metric, in the order of periods.
@@ -73,7 +76,8 @@ type Content struct {
 	Operator operator.Operator
 	Weeks    []string // the last ones of which anything is decided
 	Tables   []Table  // of these weeks, as far as a page needs them, in the order of metrics' names
-	Years    []Year   // the oldest first
+	Means    []MeanTable
+	Years    []Year // the oldest first
 }
 
 // Write writes the site into dir, which it makes where there is none: first what is
@@ -89,6 +93,9 @@ func Write(ctx context.Context, dir string, outlook plan.Outlook, who operator.O
 	c.Plan, c.Operator = outlook, who
 	for _, t := range c.Tables {
 		w.page(filepath.Join("metric", t.Metric.Name+".html"), "metric", newMetricPage(c, t))
+	}
+	for _, t := range c.Means {
+		w.page(meanFile(t.Mean), "mean", newMeanPage(c, t))
 	}
 	for i := range c.Years {
 		page := newDownloads(c, i)

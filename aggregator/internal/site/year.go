@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 	"github.com/slicemetry/slicemetry/internal/period"
@@ -59,6 +60,13 @@ func (w *writer) years(ctx context.Context, source Source) (Content, error) {
 			return Content{}, err
 		}
 		c.Tables = append(c.Tables, t)
+	}
+	for _, m := range metrics.Means() {
+		t, err := w.yearsOfMean(ctx, source, m, c.Years, recent.First)
+		if err != nil {
+			return Content{}, err
+		}
+		c.Means = append(c.Means, t)
 	}
 	for _, year := range c.Years {
 		if len(year.quantiles) == 0 {
@@ -271,4 +279,4 @@ func (t *table) fill() {
 }
 
 // joined is a key as one text.
-func joined(key []string) string { return fmt.Sprintf("%q", key) }
+func joined(key []string) string { return strings.Join(key, "\x00") }
