@@ -101,7 +101,7 @@ func checkCoverage(t *testing.T, conn Conn, rows []rawtest.Row) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, err := publish.Statistics(context.Background(), conn, m.Name)
+		list, err := publish.Statistics(context.Background(), conn, m.Name, publish.Always)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +327,7 @@ func checkSettled(t *testing.T, conn Conn, at int, first Result) {
 	if err != nil || got != want || statistics(t, conn) != before {
 		t.Errorf("operation %d: once more gives %s, %v, want %s and the same rows", at, got, err, want)
 	}
-	quantiles, err := publish.Quantiles(context.Background(), conn, crashMetric)
+	quantiles, err := publish.Quantiles(context.Background(), conn, crashMetric, publish.Always)
 	if err != nil || (want == Stored) != (len(quantiles) > 0) {
 		t.Errorf("operation %d: %s with %d quantiles, %v", at, want, len(quantiles), err)
 	}

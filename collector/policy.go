@@ -10,25 +10,20 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/slicemetry/slicemetry/internal/operator"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
-const (
-	// notice is how long before it takes effect a change is announced.
-	notice = 30 * 24 * time.Hour
-	// maxAnswerDays: complaints are answered within so many days.
-	maxAnswerDays = 45
-)
+// notice is how long before it takes effect a change is announced.
+const notice = 30 * 24 * time.Hour
 
 // Policies says which privacy policy users agreed to, which one will follow, and
 // who answers for it. It is the content of the file that -policy names.
 type Policies struct {
-	PrivacyContact string  `json:"privacy_contact"` // who answers for the data
-	Complaints     string  `json:"complaints"`      // how to complain
-	AnswerDays     uint32  `json:"answer_days"`     // within how long there is an answer
-	Current        Policy  `json:"current"`
-	Next           *Policy `json:"next,omitempty"` // announced; takes over by itself on its day
+	operator.Operator         // who answers for the data; the site names the same
+	Current           Policy  `json:"current"`
+	Next              *Policy `json:"next,omitempty"` // announced; takes over by itself on its day
 }
 
 // Policy is one version of the privacy policy.
@@ -77,9 +72,6 @@ func (p *Policies) validate() error {
 			problems = append(problems, fmt.Errorf("policy: "+format, args...))
 		}
 	}
-	check(p.PrivacyContact != "", "privacy_contact: none given; users must be able to reach who answers for their data")
-	check(p.Complaints != "", "complaints: none given; users must be told how to complain")
-	check(p.AnswerDays >= 1 && p.AnswerDays <= maxAnswerDays, "answer_days: %d is not between 1 and %d", p.AnswerDays, maxAnswerDays)
 	check(p.Current.Version >= 1, "current.version: must be at least 1")
 	check(p.Current.URL != "", "current.url: none given")
 	check(!p.Current.Effective.IsZero(), "current.effective: none given")
@@ -90,7 +82,7 @@ func (p *Policies) validate() error {
 			"next.effective: users must be told at least 30 days before: published %s, effective %s",
 			next.Published.Format(time.DateOnly), next.Effective.Format(time.DateOnly))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, p.Reachable())...)
 }
 
 // at returns the policy in force at a time, and the one announced by then.

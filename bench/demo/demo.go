@@ -150,7 +150,11 @@ func (d *demo) publish(ctx context.Context) error {
 		d.say("Published %s: %d statistics, all together (1, 1e-8)-differentially private", week, released)
 	}
 	site := filepath.Join(d.Dir, "site")
-	if err := aggregator.Site(ctx, conn, cfg, site); err != nil {
+	operator, err := d.stack.Operator()
+	if err != nil {
+		return err
+	}
+	if err := aggregator.Site(ctx, conn, cfg, operator, site); err != nil {
 		return err
 	}
 	d.say("The page is %s", filepath.Join(site, "index.html"))

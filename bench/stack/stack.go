@@ -24,6 +24,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/slicemetry/slicemetry/internal/operator"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/migrations"
 )
@@ -69,6 +70,9 @@ type process struct {
 var policies []byte
 
 const policyFile = "policies.json"
+
+// Operator returns who answers for this machine's data.
+func (s *Stack) Operator() (operator.Operator, error) { return operator.Parse(policies) }
 
 const (
 	readyTimeout = 30 * time.Second

@@ -64,15 +64,27 @@ func (p Period) String() string {
 	return fmt.Sprintf("%04d-W%02d", year, number)
 }
 
+// Year returns the ISO year of the period, which is that of its Thursday: the first
+// days of January may belong to the year before, and the last of December to the next.
+func (p Period) Year() int {
+	year, _ := p.Start().ISOWeek()
+	return year
+}
+
+// YearOf returns the first and the last period of an ISO year: 52 or 53 of them.
+func YearOf(year int) (first, last Period) { return firstOf(year), firstOf(year + 1).Previous() }
+
+// firstOf returns week 1 of a year, which always holds the 4th of January (ISO
+// 8601, 3.1.1.23).
+func firstOf(year int) Period { return Of(time.Date(year, time.January, 4, 0, 0, 0, 0, time.UTC)) }
+
 // Parse reads what String writes.
 func Parse(s string) (Period, error) {
 	var year, number int
 	if n, err := fmt.Sscanf(s, "%4d-W%2d", &year, &number); err != nil || n != 2 {
 		return 0, fmt.Errorf("%w, got %q", ErrSyntax, s)
 	}
-	// The 4th of January is always in week 1 (ISO 8601, 3.1.1.23).
-	first := Of(time.Date(year, time.January, 4, 0, 0, 0, 0, time.UTC))
-	p := first + Period(week*(number-1))
+	p := firstOf(year) + Period(week*(number-1))
 	if number < 1 || p.String() != s {
 		return 0, fmt.Errorf("%w, got %q", ErrSyntax, s)
 	}

@@ -88,3 +88,25 @@ func TestValid(t *testing.T) {
 		}
 	}
 }
+
+// The years are those of ISO 8601: every week is in one, 71 of 400 have 53.
+func TestYears(t *testing.T) {
+	if p, err := Parse("2025-W01"); err != nil || p.Year() != 2025 || p.Start().Year() != 2024 {
+		t.Errorf("%s begins on %s and is of %d, %v", p, p.Start(), p.Year(), err)
+	}
+	long := 0
+	for year := 1971; year < 2371; year++ {
+		first, last := YearOf(year)
+		if first.Year() != year || last.Year() != year || first.Previous().Year() != year-1 || last.Next().Year() != year+1 {
+			t.Fatalf("%d goes from %s to %s", year, first, last)
+		}
+		if last-first == 52*week {
+			long++
+		} else if last-first != 51*week {
+			t.Errorf("%d goes from %s to %s", year, first, last)
+		}
+	}
+	if long != 71 {
+		t.Errorf("%d of 400 years have 53 weeks, want 71", long)
+	}
+}

@@ -34,4 +34,6 @@
 // most bounds.total to all of them. A histogram takes one vote of a unit, split
 // over its keys in millionths in proportion to its rows; quantiles are read
 // from such a histogram over the logarithmic buckets of a field.
+//
+// A mean is no statistic of its own: mean/*.yaml names the two that it divides.
 package metrics

@@ -136,7 +136,7 @@ func parse(file string, text []byte) ([]parsed, []error) {
 	if err != nil {
 		return nil, []error{located(file, nil, err)}
 	}
-	list, err := metricList(tree)
+	list, err := onlyList(tree, "metrics")
 	if err != nil {
 		return nil, []error{fmt.Errorf("%s: %w", file, err)}
 	}
@@ -171,16 +171,16 @@ func survive(f func() error) (err error) {
 	return f()
 }
 
-// metricList returns the sequence under the only key, metrics.
-func metricList(tree *ast.File) (*ast.SequenceNode, error) {
+// onlyList returns the sequence under the only key of a file.
+func onlyList(tree *ast.File, key string) (*ast.SequenceNode, error) {
 	if len(tree.Docs) == 1 {
-		if top, ok := tree.Docs[0].Body.(*ast.MappingNode); ok && len(top.Values) == 1 && top.Values[0].Key.String() == "metrics" {
+		if top, ok := tree.Docs[0].Body.(*ast.MappingNode); ok && len(top.Values) == 1 && top.Values[0].Key.String() == key {
 			if list, ok := top.Values[0].Value.(*ast.SequenceNode); ok {
 				return list, nil
 			}
 		}
 	}
-	return nil, errors.New("want one list, metrics, and nothing else")
+	return nil, fmt.Errorf("want one list, %s, and nothing else", key)
 }
 
 // located gives a problem of the YAML library its file and line.

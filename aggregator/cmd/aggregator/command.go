@@ -29,12 +29,12 @@ Examples:
   aggregator publish -all-closed           publish every closed week that is not published yet
   aggregator publish -period 2026-W46      publish one week; again: nothing changes
   aggregator ledger                        what was spent on which week
-  aggregator site -out /srv/www            pages for people, with downloads
+  aggregator site -out /srv/www -policy F  pages for people, with downloads
   aggregator serve -dir /srv/www           serve them, read-only, on loopback
   aggregator drop                          raw rows that are published or 30 days old
   aggregator audit -spec F -in rows.ndjson  release made-up rows, to test the promise
 
-A daily job is: aggregator publish -all-closed && aggregator site -out DIR; aggregator drop
+A daily job is: aggregator publish -all-closed && aggregator site -out DIR -policy F; aggregator drop
 
 Every flag can be set in the environment (AGGREGATOR_CLICKHOUSE for -clickhouse, which
 keeps the password out of the list of processes) or in a file (-config FILE, lines

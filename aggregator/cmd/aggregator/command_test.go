@@ -56,6 +56,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"publish", "-period", "2026-47"}, "ISO week"},
 		{[]string{"publish", "2026-W46"}, "takes no arguments"},
 		{[]string{"site"}, "wants -out"},
+		{[]string{"site", "-out", "www"}, "-policy"},
 		{[]string{"serve"}, "wants -dir"},
 		{[]string{"tune"}, "wants -metric"},
 		{[]string{"poison", "-forged", "0"}, "-forged is 0"},
@@ -117,6 +118,22 @@ func TestCommands(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "www")
 	t.Setenv("AGGREGATOR_CLICKHOUSE", "") // the file decides now; an empty variable is none
 	os.Unsetenv("AGGREGATOR_CLICKHOUSE")
+	policy := filepath.Join(t.TempDir(), "policies.json")
+	for text, want := range map[string]string{"{}": "operator: none given", "{": "policies.json"} {
+		if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := run("site", "-out", dir, "-policy", policy, "-config", file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a policy of %s: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("pages of nobody were written")
+	}
+	if err := os.WriteFile(policy, []byte(`{"operator": "Example Printing", "privacy_contact": "privacy@example.org", "complaints": "by letter", "answer_days": 30}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AGGREGATOR_POLICY", policy)
 	if _, said, err := run("site", "-out", dir, "-config", file); err != nil || !strings.Contains(said, "index.html") {
 		t.Errorf("site: %v\n%s", err, said)
 	}

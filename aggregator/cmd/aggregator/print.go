@@ -28,11 +28,20 @@ func printPlan(w io.Writer, o aggregator.Outlook) error {
 	fmt.Fprintf(w, "\nexpected error: standard deviation of the noise over the value of a cell that holds a tenth of\n"+
 		"the whole (where there is one cell: the whole), in fleets of 10k, 100k and 1M installations of\n"+
 		"which 65 %% are active in a week. It is a guess; the sigma is not.\n\n")
-	return table(w, func(row func(...any)) {
+	if err := table(w, func(row func(...any)) {
 		row(left("metric"), "statistic", "cells", "share %", "mu2", "epsilon", "keys", "cap", "total", "sigma", "unit", "10k %", "100k %", "1M %")
 		for _, m := range o.Metrics {
 			row(left(m.Name), m.Statistic, m.Cells, fmt.Sprintf("%.1f", 100*m.Share), fmt.Sprintf("%.6f", m.Mu2), fmt.Sprintf("%.3f", m.Epsilon), m.CapKeys, m.CapPerKey, m.CapTotal,
 				fmt.Sprintf("%.1f", m.Sigma), m.Unit, percent(m.Errors[0]), percent(m.Errors[1]), percent(m.Errors[2]))
+		}
+	}); err != nil {
+		return err
+	}
+	fmt.Fprint(w, "\nmeans: a total by a count of the same week. They cost nothing more.\n\n")
+	return table(w, func(row func(...any)) {
+		row(left("mean"), "total", "by", "unit", "10k %", "100k %", "1M %")
+		for _, m := range o.Means {
+			row(left(m.Name), m.Total, m.Count, m.Unit, percent(m.Errors[0]), percent(m.Errors[1]), percent(m.Errors[2]))
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -89,18 +90,40 @@ func siteCommand(out, errOut io.Writer) *ffcli.Command {
 	fs, s := newSettings("site", out, errOut)
 	s.database(fs)
 	dir := fs.String("out", "", "directory of the pages; made where there is none")
-	return s.new(fs, "site", " -out DIR", "write pages of everything published", "Reads published tables only: -clickhouse may be the user analyst.", func(ctx context.Context) error {
-		if *dir == "" {
-			return fmt.Errorf("%w: aggregator site wants -out DIR", errUsage)
+	policy := fs.String("policy", "", "the collectors' policy file, for who answers for the data")
+	return s.new(fs, "site", " -out DIR -policy FILE", "write pages of everything published", `Reads published tables only: -clickhouse may be the user analyst.
+
+Every page names who answers for the data and whom to ask. They come from the file
+that collectord reads with -policy, of which this takes "operator", "privacy_contact",
+"complaints" and "answer_days". Where one is missing no page is written.`, func(ctx context.Context) error {
+		if *dir == "" || *policy == "" {
+			return fmt.Errorf("%w: aggregator site wants -out DIR and -policy FILE", errUsage)
+		}
+		operator, err := readOperator(*policy)
+		if err != nil {
+			return err
 		}
 		return s.with(ctx, func(conn aggregator.Conn) error {
-			if err := aggregator.Site(ctx, conn, s.config, *dir); err != nil {
+			if err := aggregator.Site(ctx, conn, s.config, operator, *dir); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(errOut, "open %s/index.html\n", *dir)
 			return err
 		})
 	})
+}
+
+// readOperator reads who answers for the data.
+func readOperator(policy string) (aggregator.Operator, error) {
+	data, err := os.ReadFile(policy)
+	if err != nil {
+		return aggregator.Operator{}, fmt.Errorf("aggregator: site: %w", err)
+	}
+	operator, err := aggregator.ParseOperator(data)
+	if err != nil {
+		return aggregator.Operator{}, fmt.Errorf("aggregator: site: %s: %w", policy, err)
+	}
+	return operator, nil
 }
 
 func dropCommand(out, errOut io.Writer) *ffcli.Command {

@@ -68,6 +68,21 @@ type Outlook struct {
 	Mu         float64     `json:"mu"`
 	Guarantees []Guarantee `json:"guarantees"`
 	Metrics    []Metric    `json:"metrics"`
+	Means      []Mean      `json:"means"`
+}
+
+// Mean is a quotient of two metrics. It spends nothing.
+type Mean struct {
+	Name    string  `json:"name"`
+	Title   string  `json:"title"`
+	Total   string  `json:"total"`
+	Count   string  `json:"count"`
+	Unit    string  `json:"unit"`
+	Minimum float64 `json:"minimum"`
+	Maximum float64 `json:"maximum"`
+	// Errors are those of the two in quadrature, which holds to first order: where
+	// one is above a fifth or so the interval is wider, and not symmetric.
+	Errors [3]float64 `json:"relative_errors"`
 }
 
 // Guarantee is the exact promise about an installation that is active in some
@@ -109,7 +124,30 @@ func (p Plan) Outlook() Outlook {
 	for _, d := range p.Designs {
 		o.Metrics = append(o.Metrics, metric(d, o.Delta))
 	}
+	o.Means = means(o.Metrics)
 	return o
+}
+
+// means says how exact the quotients of metrics are: those of which both are here.
+func means(list []Metric) []Mean {
+	byName := map[string]Metric{}
+	for _, m := range list {
+		byName[m.Name] = m
+	}
+	found := []Mean{}
+	for _, m := range metrics.Means() {
+		total, ok := byName[m.Total.Name]
+		count, both := byName[m.Count.Name]
+		if !ok || !both {
+			continue
+		}
+		out := Mean{Name: m.Name, Title: m.Title, Total: total.Name, Count: count.Name, Unit: m.Unit, Minimum: m.Minimum, Maximum: m.Maximum}
+		for i := range AssumedFleets {
+			out.Errors[i] = math.Hypot(total.Errors[i], count.Errors[i])
+		}
+		found = append(found, out)
+	}
+	return found
 }
 
 func metric(d release.Design, delta float64) Metric {

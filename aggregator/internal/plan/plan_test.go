@@ -56,3 +56,34 @@ func TestNoPlan(t *testing.T) {
 		t.Error("a plan of nothing")
 	}
 }
+
+// Means spend nothing, and their errors are those of both numbers.
+func TestMeans(t *testing.T) {
+	p, err := New(gdp.Week)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := p.Outlook()
+	of := map[string]Metric{}
+	for _, m := range o.Metrics {
+		of[m.Name] = m
+	}
+	if len(o.Means) != len(metrics.Means()) || len(o.Means) == 0 {
+		t.Fatalf("%d means, want %d", len(o.Means), len(metrics.Means()))
+	}
+	for _, m := range o.Means {
+		for i, got := range m.Errors {
+			x, y := of[m.Total].Errors[i], of[m.Count].Errors[i]
+			if want := math.Sqrt(x*x + y*y); x == 0 || y == 0 || math.Abs(got-want) > 1e-12 {
+				t.Errorf("%s: error %g, want %g", m.Name, got, want)
+			}
+		}
+	}
+	some, err := Split(gdp.Week, metrics.All()[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := some.Outlook().Means; len(list) != 0 {
+		t.Errorf("means %+v of metrics that are not in the plan", list)
+	}
+}

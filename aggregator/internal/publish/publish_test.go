@@ -69,7 +69,7 @@ func TestWriteAndRead(t *testing.T) {
 		if err := Write(ctx, conn, table, 1e-8); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Statistics(ctx, conn, name)
+		got, err := Statistics(ctx, conn, name, Always)
 		if err != nil || len(got) != len(table.Rows()) {
 			t.Fatalf("%s: %d rows, %v, want %d", name, len(got), err, len(table.Rows()))
 		}
@@ -84,7 +84,7 @@ func TestWriteAndRead(t *testing.T) {
 		if clip := table.Clip(); (clip == nil) != (got[0].ClipShare == nil) || clip != nil && *got[0].ClipShare != clip.Share {
 			t.Errorf("%s: clip share %v, want %v", name, got[0].ClipShare, clip)
 		}
-		quantiles, err := Quantiles(ctx, conn, name)
+		quantiles, err := Quantiles(ctx, conn, name, Always)
 		if want := release.QuantilesOf(table.Metric(), table.Rows(), table.Design().Cells.Sigma); err != nil || len(quantiles) != len(want) {
 			t.Errorf("%s: %d quantiles, %v, want %d", name, len(quantiles), err, len(want))
 		}
@@ -103,7 +103,7 @@ func TestComplete(t *testing.T) {
 	if err := writeRows(ctx, conn, table, 1e-8); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Statistics(ctx, conn, "print_time"); err != nil || len(got) != 0 {
+	if got, err := Statistics(ctx, conn, "print_time", Span{week, week}); err != nil || len(got) != 0 {
 		t.Errorf("%d rows are visible before the release is complete, %v", len(got), err)
 	}
 	for range 2 {
@@ -111,7 +111,7 @@ func TestComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := Statistics(ctx, conn, "print_time")
+	got, err := Statistics(ctx, conn, "print_time", Span{week, week})
 	if err != nil || len(got) != table.Metric().Cells() {
 		t.Errorf("%d rows, %v, want %d", len(got), err, table.Metric().Cells())
 	}
@@ -129,7 +129,7 @@ func TestFirstTableStays(t *testing.T) {
 	if err := Write(ctx, conn, table, 1e-8); err != nil {
 		t.Fatal(err)
 	}
-	before, err := Statistics(ctx, conn, "layer_height")
+	before, err := Statistics(ctx, conn, "layer_height", Always)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestFirstTableStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := Statistics(ctx, conn, "layer_height")
+	after, err := Statistics(ctx, conn, "layer_height", Always)
 	if err != nil || len(after) != len(before) || after[0].Raw != before[0].Raw {
 		t.Errorf("the first row is %+v, %v, was %+v", after[0], err, before[0])
 	}

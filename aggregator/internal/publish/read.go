@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/slicemetry/slicemetry/internal/period"
@@ -45,6 +46,7 @@ type Statistic struct {
 // Quantile is one published quantile.
 type Quantile struct {
 	Week     string  `json:"period"`
+	Metric   string  `json:"metric"`
 	Quantile float64 `json:"quantile"`
 	Value    float64 `json:"value"`
 	Low      float64 `json:"ci95_lo"`
@@ -52,11 +54,26 @@ type Quantile struct {
 	Status   string  `json:"status"`
 }
 
+// Span is a range of weeks, both ends included.
+type Span struct{ First, Last period.Period }
+
+// Always is every week that the database's Date can hold.
+var Always = Span{Last: math.MaxUint16}
+
 // Releases returns every complete release in the order of periods and metrics.
 func Releases(ctx context.Context, conn Conn) ([]Release, error) {
+	return releases(ctx, conn, "")
+}
+
+// ReleasesOf returns the complete releases of a metric in the order of periods.
+func ReleasesOf(ctx context.Context, conn Conn, metric string, in Span) ([]Release, error) {
+	return releases(ctx, conn, "WHERE metric = ? AND period BETWEEN toDate(?) AND toDate(?)", metric, day(in.First), day(in.Last))
+}
+
+func releases(ctx context.Context, conn Conn, where string, args ...any) ([]Release, error) {
 	var list []Release
 	err := each(ctx, conn, `SELECT toUInt32(period), metric, toString(status), definition_hash, mu2, sigma
-		FROM published.releases FINAL ORDER BY period, metric`, nil, func(scan func(...any) error) error {
+		FROM published.releases FINAL `+where+` ORDER BY period, metric`, args, func(scan func(...any) error) error {
 		var r Release
 		var monday uint32
 		if err := scan(&monday, &r.Metric, &r.Status, &r.Definition, &r.Mu2, &r.Sigma); err != nil {
@@ -70,15 +87,30 @@ func Releases(ctx context.Context, conn Conn) ([]Release, error) {
 	return list, err
 }
 
+// Weeks returns the periods of which anything is decided, in their order.
+func Weeks(ctx context.Context, conn Conn) ([]period.Period, error) {
+	var list []period.Period
+	err := each(ctx, conn, `SELECT DISTINCT toUInt32(period) FROM published.releases FINAL ORDER BY 1`, nil, func(scan func(...any) error) error {
+		var monday uint32
+		if err := scan(&monday); err != nil {
+			return err
+		}
+		list = append(list, period.Period(monday))
+		return nil
+	})
+	return list, err
+}
+
 // Statistics returns the published rows of a metric in the order of periods and keys.
-func Statistics(ctx context.Context, conn Conn, metric string) ([]Statistic, error) {
+// A year of the largest metrics is as much as one wants to hold at a time.
+func Statistics(ctx context.Context, conn Conn, metric string, in Span) ([]Statistic, error) {
 	var list []Statistic
 	texts, keys := map[string]string{}, map[string][]string{}
 	err := each(ctx, conn, `SELECT toUInt32(period), metric, key, value_raw, value, std_err, ci95_lo, ci95_hi, toString(status),
 		scale, unit, epsilon, delta, mu2, cap_keys, cap_per_key, cap_total, clip_share, clip_share_std_err
-		FROM published.statistics FINAL WHERE metric = ?
+		FROM published.statistics FINAL WHERE metric = ? AND period BETWEEN toDate(?) AND toDate(?)
 		AND period IN (SELECT period FROM published.releases FINAL WHERE metric = ? AND status = 'released')
-		ORDER BY period, cell`, []any{metric, metric}, func(scan func(...any) error) error {
+		ORDER BY period, cell`, []any{metric, day(in.First), day(in.Last), metric}, func(scan func(...any) error) error {
 		var s Statistic
 		var monday uint32
 		if err := scan(&monday, &s.Metric, &s.Key, &s.Raw, &s.Value, &s.StdErr, &s.Low, &s.High, &s.Status, &s.Scale, &s.Unit,
@@ -109,18 +141,18 @@ func share(texts map[string]string, text string) string {
 }
 
 // Quantiles returns the published quantiles of a metric in the order of periods.
-func Quantiles(ctx context.Context, conn Conn, metric string) ([]Quantile, error) {
+func Quantiles(ctx context.Context, conn Conn, metric string, in Span) ([]Quantile, error) {
 	var list []Quantile
 	err := each(ctx, conn, `SELECT toUInt32(period), quantile, value, ci95_lo, ci95_hi, toString(status)
-		FROM published.quantiles FINAL WHERE metric = ?
+		FROM published.quantiles FINAL WHERE metric = ? AND period BETWEEN toDate(?) AND toDate(?)
 		AND period IN (SELECT period FROM published.releases FINAL WHERE metric = ? AND status = 'released')
-		ORDER BY period, quantile`, []any{metric, metric}, func(scan func(...any) error) error {
+		ORDER BY period, quantile`, []any{metric, day(in.First), day(in.Last), metric}, func(scan func(...any) error) error {
 		var q Quantile
 		var monday uint32
 		if err := scan(&monday, &q.Quantile, &q.Value, &q.Low, &q.High, &q.Status); err != nil {
 			return err
 		}
-		q.Week = period.Period(monday).String()
+		q.Week, q.Metric = period.Period(monday).String(), metric
 		list = append(list, q)
 		return nil
 	})

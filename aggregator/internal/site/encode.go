@@ -35,6 +35,7 @@ func encodeCSV(out io.Writer, t Table) error {
 
 func whole(v int64) string     { return strconv.FormatInt(v, 10) }
 func decimal(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+func exact(v float64) string   { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 func optional(v *float64) string {
 	if v == nil {

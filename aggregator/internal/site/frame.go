@@ -2,10 +2,13 @@ package site
 
 import (
 	"cmp"
+	netmail "net/mail"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
+	"github.com/slicemetry/slicemetry/internal/operator"
 	"github.com/slicemetry/slicemetry/schema/metrics"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
@@ -17,6 +20,31 @@ type frame struct {
 	Root  string // the way to the top: "" or "../"
 	Here  string // the file of the page, or of the one above it
 	Pages []pageLink
+	// Operator answers for what the page says.
+	Operator operator.Operator
+}
+
+// framed is a page.
+type framed interface{ sign(operator.Operator) }
+
+func (f *frame) sign(by operator.Operator) { f.Operator = by }
+
+// address is a way to reach somebody: a link where the text is an address that a
+// browser knows, words otherwise.
+type address struct{ Text, Link string }
+
+func newAddress(text string) address {
+	text = strings.TrimSpace(text)
+	if strings.ContainsAny(text, " \t\n") {
+		return address{Text: text}
+	}
+	if u, err := url.Parse(text); err == nil && u.Scheme == "https" && u.Host != "" {
+		return address{text, text}
+	}
+	if mail, err := netmail.ParseAddress(text); err == nil && mail.Address == text {
+		return address{text, "mailto:" + text}
+	}
+	return address{Text: text}
 }
 
 // pageLink is a page that every page links to.
@@ -72,9 +100,11 @@ func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 // latest returns the last week of which anything is released.
 func latest(c Content) string {
 	week := ""
-	for _, r := range c.Releases {
-		if r.Status == publish.Released {
-			week = r.Week // releases come in the order of periods
+	for _, t := range c.Tables {
+		for _, r := range t.Releases {
+			if r.Status == publish.Released {
+				week = max(week, r.Week) // their names are in the order of weeks
+			}
 		}
 	}
 	return week

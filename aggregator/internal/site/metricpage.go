@@ -33,27 +33,35 @@ type metricPage struct {
 	Quantiles table
 	Clip      string
 	Bounds    string
+	Years     []yearLink
+	Files     string // of the latest year
+	FilesYear int
+	// QuantileFiles are those of all quantiles of that year, if the metric has any.
+	QuantileFiles string
 }
 
-func newMetricPage(c Content, t Table) metricPage {
+func newMetricPage(c Content, t Table) *metricPage {
 	m, week := t.Metric, latestOf(t)
 	rows := ofWeek(t.Rows, week)
-	page := metricPage{
+	page := &metricPage{
 		frame: newFrame(fileOf(m), m.Title, m.Question), Metric: m,
 		Chart: newChart(m, week, rows, chartBars), Bounds: describeBounds(m), Quantiles: quantilesTable(t, week),
 	}
 	page.Root = "../"
+	page.Years = yearLinks(c.Years, m.Name, 0)
+	if len(page.Years) > 0 {
+		page.FilesYear = page.Years[0].Year
+		page.Files = filesOf(m.Name, page.FilesYear)
+		if len(page.Quantiles.Rows) > 0 {
+			page.QuantileFiles = filesOf(quantilesName, page.FilesYear)
+		}
+	}
 	for _, p := range c.Plan.Metrics {
 		if p.Name == m.Name {
 			page.Plan = p
 		}
 	}
-	if len(m.Keys) == 0 && len(rows) > 0 {
-		trend := newTrend(m.Name+"-trend", m.Title+", by week", m.Unit, t.Rows, definitionsOf(c, m.Name), trendHeight)
-		page.Trend = &trend
-	} else {
-		page.Trends = append(smallTrends(c, t), quantileTrends(c, t)...)
-	}
+	page.Trend, page.Trends = trendsOf(t)
 	listed := rows
 	if page.Chart.Kind != Columns {
 		listed = slices.Clone(rows)

@@ -2,6 +2,8 @@ package site
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/slicemetry/slicemetry/aggregator/internal/publish"
 	"github.com/slicemetry/slicemetry/schema/metrics"
@@ -17,23 +19,21 @@ type missing struct {
 	Outside  table
 }
 
-func newMissing(c Content) missing {
-	page := missing{
+func newMissing(c Content) *missing {
+	page := &missing{
 		frame:    newFrame("missing.html", "What is missing, and why", "Numbers that are withheld, drowned by noise, cut by caps or folded into others"),
 		Week:     latest(c),
-		Withheld: table{Caption: "Withheld for want of budget", Columns: []column{{"Metric", false}, {"Week", false}}},
+		Withheld: table{Caption: "Withheld for want of budget", Columns: []column{{"Metric", false}, {"Weeks", false}}},
 		Absent:   table{Caption: "Not published, although other metrics of the week are", Columns: []column{{"Metric", false}, {"Weeks", false}}},
 		Doubtful: table{Caption: "What noise drowns and what caps cut, week " + latest(c), Columns: []column{
 			{"Metric", false}, {"numbers", true}, {"of low confidence", true}, {"noise, ±", true}, {"unit", false}, {"installations cut by a cap", true}}},
 		Outside: table{Caption: "Reported values outside of the public names", Columns: []column{{"Metric", false}, {"Key", false}, {"Names published", true}, {"Others", false}}},
 	}
-	for _, r := range c.Releases {
-		if t, ok := tableOf(c, r.Metric); ok && r.Status == publish.Withheld {
-			page.Withheld.Rows = append(page.Withheld.Rows, tableRow{Cells: []string{t.Metric.Title, r.Week}, Link: linkOf(t.Metric)})
-		}
-	}
 	for _, t := range c.Tables {
-		if weeks := absentWeeks(c, t.Metric.Name); weeks != "" {
+		if weeks := withheldWeeks(t.Releases); weeks != "" {
+			page.Withheld.Rows = append(page.Withheld.Rows, tableRow{Cells: []string{t.Metric.Title, weeks}, Link: linkOf(t.Metric)})
+		}
+		if weeks := absentWeeks(c.Weeks, t.Releases); weeks != "" {
 			page.Absent.Rows = append(page.Absent.Rows, tableRow{Cells: []string{t.Metric.Title, weeks}, Link: linkOf(t.Metric)})
 		}
 		if rows := ofWeek(t.Rows, page.Week); len(rows) > 0 {
@@ -49,27 +49,23 @@ func newMissing(c Content) missing {
 
 func linkOf(m *metrics.Metric) string { return "metric/" + m.Name + ".html" }
 
-// absentWeeks lists the weeks of which something is decided, but nothing about a
-// metric.
-func absentWeeks(c Content, metric string) string {
-	decided := map[string]bool{}
-	for _, r := range c.Releases {
-		if r.Metric == metric {
-			decided[r.Week] = true
+// absentWeeks lists those of the weeks about which nothing is decided of a metric.
+func absentWeeks(weeks []string, releases []publish.Release) string {
+	absent := slices.DeleteFunc(slices.Clone(weeks), func(week string) bool {
+		return slices.ContainsFunc(releases, func(r publish.Release) bool { return r.Week == week })
+	})
+	return strings.Join(absent, ", ")
+}
+
+// withheldWeeks lists the weeks of which the budget did not suffice for a metric.
+func withheldWeeks(releases []publish.Release) string {
+	var list []string
+	for _, r := range releases {
+		if r.Status == publish.Withheld {
+			list = append(list, r.Week)
 		}
 	}
-	var list string
-	last := ""
-	for _, r := range c.Releases { // in the order of periods
-		if !decided[r.Week] && r.Week != last {
-			if list != "" {
-				list += ", "
-			}
-			list += r.Week
-			last = r.Week
-		}
-	}
-	return list
+	return strings.Join(list, ", ")
 }
 
 func doubtfulRow(m *metrics.Metric, rows []publish.Statistic) tableRow {

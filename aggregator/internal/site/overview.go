@@ -1,6 +1,9 @@
 package site
 
-import "github.com/slicemetry/slicemetry/aggregator/internal/plan"
+import (
+	"github.com/slicemetry/slicemetry/aggregator/internal/plan"
+	"github.com/slicemetry/slicemetry/schema/metrics"
+)
 
 // overview is the first page: how much, and a few charts.
 type overview struct {
@@ -10,6 +13,7 @@ type overview struct {
 	Figures   []figure
 	Trends    []Chart
 	Cards     []card
+	Means     []*metrics.Mean
 	Drowned   string
 	Published string
 	Guarantee plan.Guarantee
@@ -29,19 +33,19 @@ var (
 // headlineBars keeps the first page short.
 const headlineBars = 8
 
-func newOverview(c Content) overview {
-	page := overview{frame: newFrame("index.html", "What slicers report", "Statistics about 3D printing, published with differential privacy"),
-		Week: latest(c), Guarantee: c.Plan.Guarantees[0]}
+func newOverview(c Content) *overview {
+	page := &overview{frame: newFrame("index.html", "What slicers report", "Statistics about 3D printing, published with differential privacy"),
+		Week: latest(c), Guarantee: c.Plan.Guarantees[0], Means: meansOf(c, counts)}
 	for _, name := range headlineFigures {
 		if t, ok := tableOf(c, name); ok && len(ofWeek(t.Rows, page.Week)) > 0 {
 			row := ofWeek(t.Rows, page.Week)[0]
-			page.Figures = append(page.Figures, figure{name, t.Metric.Title, scaled(row, row.Value), interval(row), changeOf(t.Rows, definitionsOf(c, name))})
+			page.Figures = append(page.Figures, figure{name, t.Metric.Title, scaled(row, row.Value), interval(row), changeOf(t.Rows, definitionsOf(t))})
 		}
 	}
 	for _, name := range headlineTrends {
 		if t, ok := tableOf(c, name); ok && len(t.Rows) > 0 {
 			page.Weeks = max(page.Weeks, len(t.Rows))
-			page.Trends = append(page.Trends, newTrend(name+"-trend", t.Metric.Title+", by week", t.Metric.Unit, t.Rows, definitionsOf(c, name), trendHeight))
+			page.Trends = append(page.Trends, newTrend(name+"-trend", t.Metric.Title+", by week", t.Metric.Unit, t.Rows, definitionsOf(t), trendHeight))
 		}
 	}
 	for _, name := range headlineCharts {

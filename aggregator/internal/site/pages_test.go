@@ -16,7 +16,9 @@ import (
 // looked are the pages that the browser looks at: all that are not of one metric,
 // and one metric of every kind.
 var looked = []string{"index.html", "machines.html", "materials.html", "settings.html", "slicers.html", "data.html", "missing.html", "dictionary.html", "privacy.html",
-	"metric/installations.html", "metric/machine_by_material.html", "metric/print_time.html", "metric/layer_height.html", "metric/wall_count.html"}
+	"metric/installations.html", "metric/machine_by_material.html", "metric/print_time.html", "metric/layer_height.html", "metric/wall_count.html",
+	"metric/2026/installations.html", "metric/2026/installations_by_machine.html", "metric/2026/print_time.html",
+	"mean/mean_print_time_by_machine.html", "mean/mean_outputs.html"}
 
 // A browser shows the pages: nothing is asked from elsewhere and nothing is
 // complained of; on a telephone nothing is wider than the window; in the light and

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/slicemetry/slicemetry/internal/operator"
 )
 
 // shown writes made-up content and returns its folder.
@@ -14,10 +16,18 @@ func shown(t *testing.T, weeks int) string {
 	if keep := os.Getenv("SLICEMETRY_SITE"); keep != "" { // to look at it
 		dir = filepath.Join(keep, t.Name())
 	}
-	if err := Write(dir, madeUp(t, weeks)); err != nil {
+	write(t, dir, madeUp(t, weeks))
+	return dir
+}
+
+// example answers for made-up content.
+var example = operator.Operator{Name: "Example Printing", PrivacyContact: "privacy@example.org", Complaints: "https://example.org/complaints", AnswerDays: 45}
+
+func write(t *testing.T, dir string, content *stored) {
+	t.Helper()
+	if err := Write(t.Context(), dir, content.plan.Outlook(), example, content); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // What is missing is said, with the reason.
@@ -33,6 +43,24 @@ func TestMissing(t *testing.T) {
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not on the page", want)
+		}
+	}
+}
+
+// How to reach somebody is a link where a browser can follow it, and words otherwise.
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"privacy@example.org":                        "mailto:privacy@example.org",
+		" https://example.org/complaints ":           "https://example.org/complaints",
+		"http://example.org":                         "",
+		"javascript:alert(1)":                        "",
+		"https:":                                     "",
+		"Data protection, 1 Example Street, Example": "",
+		"Privacy <privacy@example.org>":              "",
+		"privacy@example.org and by letter":          "",
+	} {
+		if got := newAddress(text); got.Link != want || got.Text != strings.TrimSpace(text) {
+			t.Errorf("%q: %+v, want %q", text, got, want)
 		}
 	}
 }

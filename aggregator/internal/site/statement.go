@@ -19,8 +19,8 @@ type privacy struct {
 	Budget     table
 }
 
-func newPrivacy(c Content) privacy {
-	page := privacy{
+func newPrivacy(c Content) *privacy {
+	page := &privacy{
 		frame:      newFrame("privacy.html", "Privacy", "What is collected, what is stored and until when, what is promised about what is published, and what is not"),
 		Plan:       c.Plan,
 		Days:       int(period.Retention.Hours() / 24),
@@ -69,6 +69,6 @@ type dictionary struct {
 	Fields []rules.Field
 }
 
-func newDictionary() dictionary {
-	return dictionary{newFrame("dictionary.html", "What may be collected", "Every field, what becomes of it on the device, and which statistics need it"), rules.Fields()}
+func newDictionary() *dictionary {
+	return &dictionary{newFrame("dictionary.html", "What may be collected", "Every field, what becomes of it on the device, and which statistics need it"), rules.Fields()}
 }

@@ -2,6 +2,8 @@ package site
 
 import (
 	"slices"
+
+	"github.com/slicemetry/slicemetry/schema/metrics"
 )
 
 // topic is a page about one subject: a chart and a table of each of its metrics.
@@ -12,6 +14,7 @@ type topic struct {
 	TrendTitle string
 	Trends     []Chart
 	Cards      []card
+	Means      []*metrics.Mean
 	Silent     []string // titles of metrics of which nothing is published yet
 }
 
@@ -53,10 +56,10 @@ var topics = []struct {
 	{slicers, "slicers.html", "Slicers", "Which programs report, on which systems, and how large their jobs are.", "installations_by_application"},
 }
 
-func newTopics(c Content) []topic {
-	var pages []topic
+func newTopics(c Content) []*topic {
+	var pages []*topic
 	for _, kind := range topics {
-		page := topic{frame: newFrame(kind.file, kind.title, kind.lead), Lead: kind.lead, Week: latest(c)}
+		page := &topic{frame: newFrame(kind.file, kind.title, kind.lead), Lead: kind.lead, Week: latest(c), Means: meansOf(c, kind.subject)}
 		for _, t := range bySubject(c, kind.subject, kind.first) {
 			if len(ofWeek(t.Rows, page.Week)) == 0 {
 				page.Silent = append(page.Silent, t.Metric.Title)
@@ -64,7 +67,7 @@ func newTopics(c Content) []topic {
 			}
 			page.Cards = append(page.Cards, newCard(t, page.Week, chartBars))
 			if t.Metric.Name == kind.first {
-				page.TrendTitle, page.Trends = t.Metric.Title, smallTrends(c, t)
+				page.TrendTitle, page.Trends = t.Metric.Title, smallTrends(t)
 			}
 		}
 		pages = append(pages, page)

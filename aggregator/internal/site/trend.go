@@ -14,7 +14,6 @@ import (
 const (
 	trendHeight = 240
 	smallHeight = 150 // of one of several beside each other
-	trendWeeks  = 26  // half a year
 	// The first week stands right of the numbers of the axis, and the last so far
 	// from the border that its dot is not cut.
 	firstWeek, lastDot = 14.0, 98.0
@@ -71,7 +70,6 @@ type drawing struct {
 
 // newTrend draws the rows of one key over the weeks, in their order.
 func newTrend(id, title, unit string, rows []publish.Statistic, definitions map[string]string, height int) Chart {
-	rows = rows[max(0, len(rows)-trendWeeks):]
 	c := drawing{id, title, unit, height, amount, 1, definitions}.draw(readings(rows))
 	if change := changeOf(rows, definitions); change != "" {
 		c.Desc += " In the last week: " + change + "."
@@ -198,16 +196,15 @@ func changeOf(rows []publish.Statistic, definitions map[string]string) string {
 
 // smallTrends follows the largest keys of the latest week over the weeks. Keys that
 // noise drowns are not worth following, nor are single steps of a scale.
-func smallTrends(c Content, t Table) []Chart {
+func smallTrends(t Table) []Chart {
 	if isScale(t.Metric) {
 		return nil
 	}
 	latest := slices.Clone(ofWeek(t.Rows, latestOf(t)))
 	slices.SortStableFunc(latest, largestFirst)
-	latest = slices.DeleteFunc(latest, func(r publish.Statistic) bool { return r.Status != "ok" })
-	definitions := definitionsOf(c, t.Metric.Name)
+	definitions := definitionsOf(t)
 	var charts []Chart
-	for i, top := range latest[:min(len(latest), smallCharts)] {
+	for i, top := range clearest(latest) {
 		rows := ofKey(t.Rows, top.Key)
 		if len(rows) > 1 {
 			charts = append(charts, newTrend(fmt.Sprintf("%s-trend-%d", t.Metric.Name, i), label(t.Metric, top.Key), t.Metric.Unit, rows, definitions, smallHeight))
@@ -216,9 +213,27 @@ func smallTrends(c Content, t Table) []Chart {
 	return charts
 }
 
+// clearest returns the first of rows that noise does not drown: those to follow.
+func clearest(rows []publish.Statistic) []publish.Statistic {
+	clear := slices.DeleteFunc(slices.Clone(rows), func(r publish.Statistic) bool { return r.Status != "ok" })
+	return clear[:min(len(clear), smallCharts)]
+}
+
+// trendsOf draws a metric over its weeks: one line, or several small ones.
+func trendsOf(t Table) (*Chart, []Chart) {
+	if len(t.Metric.Keys) > 0 {
+		return nil, append(smallTrends(t), quantileTrends(t)...)
+	}
+	if len(t.Rows) == 0 {
+		return nil, nil
+	}
+	trend := newTrend(t.Metric.Name+"-trend", t.Metric.Title+", by week", t.Metric.Unit, t.Rows, definitionsOf(t), trendHeight)
+	return &trend, nil
+}
+
 // quantileTrends follows the median and the ninth decile over the weeks: of a scale
 // they say what single steps do not.
-func quantileTrends(c Content, t Table) []Chart {
+func quantileTrends(t Table) []Chart {
 	var charts []Chart
 	for i, q := range []float64{0.5, 0.9} {
 		var list []reading
@@ -233,8 +248,8 @@ func quantileTrends(c Content, t Table) []Chart {
 		column := t.Metric.Keys[0].Column
 		charts = append(charts, drawing{
 			id: fmt.Sprintf("%s-quantile-%d", t.Metric.Name, i), title: t.Metric.Title + ", " + quantileName(q), height: smallHeight,
-			say: func(v float64) string { return number(column, v) }, round: roundUnit(column, list[len(list)-1].high), definitions: definitionsOf(c, t.Metric.Name),
-		}.draw(list[max(0, len(list)-trendWeeks):]))
+			say: func(v float64) string { return number(column, v) }, round: roundUnit(column, list[len(list)-1].high), definitions: definitionsOf(t),
+		}.draw(list))
 	}
 	return charts
 }
@@ -251,12 +266,10 @@ func ofKey(rows []publish.Statistic, key []string) []publish.Statistic {
 }
 
 // definitionsOf returns by which definition each week of a metric was released.
-func definitionsOf(c Content, metric string) map[string]string {
+func definitionsOf(t Table) map[string]string {
 	hashes := map[string]string{}
-	for _, r := range c.Releases {
-		if r.Metric == metric {
-			hashes[r.Week] = r.Definition
-		}
+	for _, r := range t.Releases {
+		hashes[r.Week] = r.Definition
 	}
 	return hashes
 }

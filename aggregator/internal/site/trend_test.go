@@ -119,12 +119,7 @@ func TestTicks(t *testing.T) {
 
 // Durations have even steps.
 func TestQuantileTrends(t *testing.T) {
-	c := madeUp(t, 10)
-	table, ok := tableOf(c, "print_time")
-	if !ok {
-		t.Fatal("there is no metric print_time")
-	}
-	charts := quantileTrends(c, table)
+	charts := quantileTrends(*madeUp(t, 10).tables["print_time"])
 	if len(charts) != 2 || len(charts[0].Points) != 9 || len(charts[0].Paths) != 2 || !strings.HasPrefix(charts[0].Title, "Print time, median") {
 		t.Fatalf("got %+v, want the median and the ninth decile of nine weeks with a gap", charts)
 	}

@@ -29,14 +29,16 @@ come from the environment in this way, or from -config, a file of lines
 
 The policy file says what users agreed to and who answers for it:
 
-  {"privacy_contact": "privacy@example.org",
+  {"operator": "Example Printing Ltd., 1 Example Street, Example",
+   "privacy_contact": "privacy@example.org",
    "complaints": "https://example.org/complaints", "answer_days": 45,
    "current": {"version": 1, "effective": "2026-01-01", "url": "https://example.org/privacy/1"},
    "next": {"version": 2, "published": "2026-11-01", "effective": "2026-12-01",
             "url": "https://example.org/privacy/2", "summary": "What changes."}}
 
 "next" takes over on its day, which must be 30 days after it was published;
-clients are told of it, and pause until their users agree to it.
+clients are told of it, and pause until their users agree to it. The published
+pages name the operator and the contact from the same file (aggregator site -policy).
 
 Health is at http://ADMIN/healthz and /readyz, metrics at /metrics.
 

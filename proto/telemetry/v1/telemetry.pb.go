@@ -1008,9 +1008,9 @@ var File_telemetry_v1_telemetry_proto protoreflect.FileDescriptor
 
 const file_telemetry_v1_telemetry_proto_rawDesc = "" +
 	"\n" +
-	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\x88\x17\n" +
-	"\x05Slice\x12\x92\x01\n" +
-	"\amachine\x18\x01 \x01(\tBx\xaa\xa1\x19t\b\x01\x10\x01\x18\x01\"\x18installations_by_machine\"\x11slices_by_machine\"\x13machine_by_material\"\x17machine_by_layer_height*\x11\n" +
+	"\x1ctelemetry/v1/telemetry.proto\x12\x17slicemetry.telemetry.v1\x1a\x15privacy/v1/rule.proto\"\xb8\x17\n" +
+	"\x05Slice\x12\xab\x01\n" +
+	"\amachine\x18\x01 \x01(\tB\x90\x01\xaa\xa1\x19\x8b\x01\b\x01\x10\x01\x18\x01\"\x18installations_by_machine\"\x11slices_by_machine\"\x13machine_by_material\"\x17machine_by_layer_height\"\x15print_time_by_machine*\x11\n" +
 	"\amachine\x12\x06customR\amachine\x12\x7f\n" +
 	"\x18machine_settings_changed\x18\x02 \x01(\x0e2\x1d.slicemetry.telemetry.v1.FlagB&\xaa\xa1\x19\"\b\x01\x10\x02\x18\x01\"\x18machine_settings_changedJ\x00R\x16machineSettingsChanged\x12K\n" +
 	"\x0eextruder_count\x18\x03 \x01(\rB$\xaa\xa1\x19 \b\x01\x10\x01\x18\x01\"\x0eextruder_count2\b\b\x01\x10\b\x18\x01 \x01R\rextruderCount\x12O\n" +
@@ -1059,9 +1059,9 @@ const file_telemetry_v1_telemetry_proto_rawDesc = "" +
 	"\vmodel_count\x18\x1d \x01(\rB \xaa\xa1\x19\x1c\b\x05\x10\x02\x18\x01\"\vmodel_countB\a\n" +
 	"\x05\x00\x01\x02\x04\n" +
 	"R\n" +
-	"modelCount\x12B\n" +
-	"\fprint_time_s\x18\x1e \x01(\rB \xaa\xa1\x19\x1c\b\x05\x10\x01\x18\x01\"\n" +
-	"print_time:\b\b<\x10\xc0\x84=\x18\x04R\n" +
+	"modelCount\x12Y\n" +
+	"\fprint_time_s\x18\x1e \x01(\rB7\xaa\xa1\x193\b\x05\x10\x01\x18\x01\"\n" +
+	"print_time\"\x15print_time_by_machine:\b\b<\x10\xc0\x84=\x18\x04R\n" +
 	"printTimeS\x12K\n" +
 	"\x0fslicing_time_ms\x18\x1f \x01(\rB#\xaa\xa1\x19\x1f\b\x05\x10\x02\x18\x01\"\fslicing_time:\t\bd\x10\x80\x92\xf4\x01\x18\x04R\rslicingTimeMsB\r\n" +
 	"\v_wall_countB\x19\n" +
