@@ -11,7 +11,8 @@ import (
 )
 
 // Forged installations that send far too much of everything to one key move it by
-// exactly what the report says, and the whole by no more.
+// exactly what the report says, and the whole by no more. A vote divides by their 250
+// rows without a rest.
 func TestPoison(t *testing.T) {
 	p, err := New(gdp.Week)
 	if err != nil {
@@ -23,7 +24,7 @@ func TestPoison(t *testing.T) {
 		m := p.Designs[i].Metric
 		var rows []bound.Contribution
 		for unit := range uint64(forged) {
-			rows = append(rows, slices.Repeat([]bound.Contribution{{Unit: unit, Cell: 0, Value: math.MaxInt64}}, 300)...)
+			rows = append(rows, slices.Repeat([]bound.Contribution{{Unit: unit, Cell: 0, Value: math.MaxInt64}}, 250)...)
 		}
 		cells, err := bound.Of(m, week, slices.Values(rows))
 		if err != nil {
