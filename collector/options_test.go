@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
+
+	"github.com/slicemetry/slicemetry/internal/operator"
 )
 
 // unstarted is a server that is configured and does not run.
@@ -20,7 +22,7 @@ func unstarted(t *testing.T) *Server {
 	cfg.Listen, cfg.Admin, cfg.KeyDir, cfg.Database.Address = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), "127.0.0.1:1"
 	cfg.TLS, cfg.Logger = &tls.Config{}, slog.New(slog.DiscardHandler)
 	day := Day{time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)}
-	cfg.Policy = Policies{PrivacyContact: "x", Complaints: "x", AnswerDays: 30, Current: Policy{Version: 1, Effective: day, URL: "x"}}
+	cfg.Policy = Policies{Operator: operator.Operator{PrivacyContact: "x", Complaints: "x", AnswerDays: 30}, Current: Policy{Version: 1, Effective: day, URL: "x"}}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

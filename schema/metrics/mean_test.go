@@ -70,3 +70,20 @@ func TestLoadMeans(t *testing.T) {
 		})
 	}
 }
+
+func FuzzLoadMeans(f *testing.F) {
+	f.Add([]byte(goodMean))
+	f.Add([]byte("means:\n  - name: x\n    total: {a: 1}\n"))
+	f.Add([]byte("means: [1, [], {}, null]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		list, err := LoadMeans(fstest.MapFS{"mean/m.yaml": {Data: text}}, All())
+		if err != nil {
+			return
+		}
+		for _, m := range list {
+			if m.Total == nil || m.Count == nil || !(m.Minimum >= 0 && m.Minimum < m.Maximum && m.Maximum <= MaxCap) {
+				t.Errorf("accepted %+v", m)
+			}
+		}
+	})
+}

@@ -50,12 +50,21 @@ var bookkeeping = []string{
 // Apply brings the database up to date and returns the names of the steps it
 // applied now.
 func Apply(ctx context.Context, conn Conn) ([]string, error) {
+	return apply(ctx, conn, func(statement string) (string, error) { return statement, nil }, false)
+}
+
+// apply applies the steps that are missing, each statement in the form that it
+// takes. A step is known by the hash of its text, which is the same in every form.
+func apply(ctx context.Context, conn Conn, form func(string) (string, error), replicated bool) ([]string, error) {
 	steps, err := Steps()
 	if err != nil {
 		return nil, err
 	}
+	if err := checkKind(ctx, conn, replicated); err != nil {
+		return nil, err
+	}
 	for _, statement := range bookkeeping {
-		if err := conn.Exec(ctx, statement); err != nil {
+		if err := execute(ctx, conn, form, statement); err != nil {
 			return nil, fmt.Errorf("migrations: bookkeeping: %w", err)
 		}
 	}
@@ -72,7 +81,7 @@ func Apply(ctx context.Context, conn Conn) ([]string, error) {
 		if done {
 			continue
 		}
-		if err := applyStep(ctx, conn, step); err != nil {
+		if err := applyStep(ctx, conn, form, step); err != nil {
 			return now, err
 		}
 		now = append(now, step.Name)
@@ -80,9 +89,18 @@ func Apply(ctx context.Context, conn Conn) ([]string, error) {
 	return now, nil
 }
 
-func applyStep(ctx context.Context, conn Conn, step Step) error {
+// execute runs a statement in its form.
+func execute(ctx context.Context, conn Conn, form func(string) (string, error), statement string) error {
+	statement, err := form(statement)
+	if err != nil {
+		return err
+	}
+	return conn.Exec(ctx, statement)
+}
+
+func applyStep(ctx context.Context, conn Conn, form func(string) (string, error), step Step) error {
 	for i, statement := range step.Statements {
-		if err := conn.Exec(ctx, statement); err != nil {
+		if err := execute(ctx, conn, form, statement); err != nil {
 			return fmt.Errorf("migrations: %s, statement %d: %w", step.Name, i+1, err)
 		}
 	}

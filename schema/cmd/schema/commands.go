@@ -23,22 +23,27 @@ func usage(context.Context, []string) error { return flag.ErrHelp }
 func migrateCommand(options []ff.Option) *ffcli.Command {
 	fs := flagSet("schema migrate")
 	dsn := fs.String("clickhouse", "clickhouse://migrator@127.0.0.1:9000", "database to bring up to date (or SLICEMETRY_CLICKHOUSE)")
+	cluster := fs.String("cluster", "", "name of a replicated cluster of one shard on which to do so; none: one server")
 	return &ffcli.Command{
 		Name:       "migrate",
-		ShortUsage: "schema migrate -clickhouse clickhouse://migrator:PASSWORD@HOST:9000",
+		ShortUsage: "schema migrate -clickhouse clickhouse://migrator:PASSWORD@HOST:9000 [-cluster NAME]",
 		ShortHelp:  "apply the steps that are missing",
 		LongHelp: `Applies, in order, each step of the schema that the database does not have yet,
 and says which. Running it again does nothing. A step that was changed after it
-was applied is refused.`,
+was applied is refused.
+
+With -cluster every statement runs ON CLUSTER and every table is replicated. The
+migrator needs CLUSTER ON *.* for it, and each server a macro {replica} of its own.
+docs/operations.md says what else a cluster needs, and what is not tested.`,
 		FlagSet: fs,
 		Options: options,
 		Exec: func(ctx context.Context, _ []string) error {
-			return migrate(ctx, *dsn)
+			return migrate(ctx, *dsn, *cluster)
 		},
 	}
 }
 
-func migrate(ctx context.Context, dsn string) error {
+func migrate(ctx context.Context, dsn, cluster string) error {
 	settings, err := clickhouse.ParseDSN(dsn)
 	if err != nil {
 		return fmt.Errorf("-clickhouse: %w", err)
@@ -48,7 +53,12 @@ func migrate(ctx context.Context, dsn string) error {
 		return err
 	}
 	defer conn.Close()
-	applied, err := migrations.Apply(ctx, conn)
+	var applied []string
+	if cluster == "" {
+		applied, err = migrations.Apply(ctx, conn)
+	} else {
+		applied, err = migrations.ApplyOnCluster(ctx, conn, cluster)
+	}
 	for _, step := range applied {
 		fmt.Println("applied", step)
 	}
