@@ -194,9 +194,24 @@ func TestHostileBatchesAreRefused(t *testing.T) {
 	r.balanced(t)
 }
 
+// quiet waits until no call is under way and no row waits.
+func (r *running) quiet(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		calls, rows := r.metric(t, "slicemetry_calls"), r.metric(t, "slicemetry_rows_pending")
+		if calls == "0" && rows == "0" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s calls are under way, and %s rows wait", calls, rows)
+		}
+	}
+}
+
 // balanced checks the accounting identity to the event.
 func (r *running) balanced(t *testing.T) {
 	t.Helper()
+	r.quiet(t)
 	total := func(name string) (sum float64) {
 		for line := range strings.Lines(r.get(t, "/metrics")) {
 			fields := strings.Fields(line)

@@ -26,8 +26,7 @@ const (
 	pingAfter        = 30 * time.Second // of silence, whether the peer is still there; default 2 h
 	pingTimeout      = 10 * time.Second // default 20 s
 	minPingInterval  = time.Minute      // default 5 min; without a call none is allowed, as by default
-	writeBufferBytes = 4 << 10          // default 32 KiB
-	shareWriteBuffer = true             // whoever is idle has no buffer; the default by now, and said all the same
+	writeBufferBytes = 4 << 10          // default 32 KiB; shared, so that who is idle has none, which is the default by now
 	readBufferBytes  = 512              // default 32 KiB, for each connection; TLS has a buffer below it
 	// Static windows do not grow with what a peer can send, as they do by default, up
 	// to 16 MiB. gRPC opens a stream's for the message that it has begun to read, and
@@ -48,7 +47,7 @@ func (s *Server) options() []grpc.ServerOption {
 			Time: pingAfter, Timeout: pingTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
-		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes), grpc.SharedWriteBuffer(shareWriteBuffer),
+		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.InTapHandle(s.admit),
 		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),
