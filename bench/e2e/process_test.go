@@ -38,8 +38,8 @@ func TestProcess(t *testing.T) {
 	if got := metrics["go_gc_gomemlimit_bytes"]; os.Getenv("GOMEMLIMIT") == "" && math.Abs(got-want) > 1 {
 		t.Errorf("the process aims at %g octets, want %g", got, want)
 	}
-	if got := metrics["go_gc_gogc_percent"]; os.Getenv("GOGC") == "" && got != 200 {
-		t.Errorf("garbage may grow to %g %%, want 200", got)
+	if got := metrics["go_gc_gogc_percent"]; os.Getenv("GOGC") == "" && got != 140 {
+		t.Errorf("garbage may grow to %g %%, want 140", got)
 	}
 	environment := strings.Split(read(t, fmt.Sprintf("/proc/%d/environ", pid)), "\x00")
 	if os.Getenv("GOTRACEBACK") == "" && !slices.Contains(environment, "GOTRACEBACK=none") {
