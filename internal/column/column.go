@@ -12,8 +12,15 @@ type Names struct {
 	numbers    map[string]uint16
 	dictionary proto.ColStr
 	rows       proto.ColUInt16
-	last       string // the row before often has the same name
-	lastNumber uint16
+	recent     [recentNames]numbered // spares most look-ups
+}
+
+// recentNames is how many names are found without hashing them, a power of two.
+const recentNames = 64
+
+type numbered struct {
+	name   string
+	number uint16
 }
 
 // The format of a dictionary column: a version, then for each block what follows
@@ -26,10 +33,15 @@ const (
 
 // Append appends a name.
 func (c *Names) Append(name string) {
-	if name != c.last || len(c.rows) == 0 {
-		c.last, c.lastNumber = name, c.number(name)
+	slot := len(name)
+	if slot > 0 {
+		slot += int(name[0]) + 5*int(name[slot-1]) + 3*int(name[slot/2])
 	}
-	c.rows = append(c.rows, c.lastNumber)
+	found := &c.recent[slot%recentNames]
+	if name == "" || found.name != name { // equal texts are mostly the same, which is seen at once
+		*found = numbered{name, c.number(name)}
+	}
+	c.rows = append(c.rows, found.number)
 }
 
 // AppendOctets appends a name, which is copied where it is the first of its kind.
@@ -58,7 +70,7 @@ func (c *Names) number(name string) uint16 {
 func (c *Names) Reset() {
 	clear(c.numbers)
 	c.dictionary.Reset()
-	c.rows, c.last = c.rows[:0], ""
+	c.rows, c.recent = c.rows[:0], [recentNames]numbered{}
 }
 
 // Type implements proto.ColInput.

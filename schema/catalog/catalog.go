@@ -56,6 +56,7 @@ type Material struct {
 type List struct {
 	members map[string]member
 	sorted  []string
+	own     own // of the copies in members
 }
 
 type member struct {
@@ -65,6 +66,9 @@ type member struct {
 
 // Contains reports whether the list holds value.
 func (l *List) Contains(value string) bool {
+	if l.own.contains(value) {
+		return true
+	}
 	_, ok := l.members[value]
 	return ok
 }
@@ -182,6 +186,11 @@ func newList(values []string) *List {
 		l.members[v] = member{v, h.Sum64()}
 	}
 	l.sorted = slices.Sorted(maps.Keys(l.members))
+	names := make([]string, 0, len(l.members))
+	for _, m := range l.members {
+		names = append(names, m.name)
+	}
+	l.own = newOwn(names)
 	return l
 }
 

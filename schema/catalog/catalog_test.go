@@ -95,6 +95,29 @@ func TestContains(t *testing.T) {
 	}
 }
 
+// A list knows its own copies without comparing texts, nearly all of them, and takes
+// neither a part of one nor another list's copy for its own.
+func TestOwnCopies(t *testing.T) {
+	for _, name := range Lists() {
+		l, found := Lookup(name), 0
+		for _, v := range l.Values() {
+			own, _ := l.Canonical([]byte(v))
+			if l.own.contains(own) {
+				found++
+			}
+			if !l.Contains(own) || l.own.contains(strings.Clone(own)) || l.own.contains(own[:len(own)-1]) || l.own.contains(own[1:]) {
+				t.Errorf("%s: %q is mistaken", name, v)
+			}
+		}
+		if found < len(l.Values())*3/4 {
+			t.Errorf("%s: %d of %d own copies are found", name, found, len(l.Values()))
+		}
+		if l.own.contains("") || Lookup("language").own.contains(Lookup("setting").Values()[0]) {
+			t.Errorf("%s holds nothing, or what is not its own", name)
+		}
+	}
+}
+
 func TestMaterialByGUID(t *testing.T) {
 	for _, m := range Materials() {
 		got, ok := MaterialByGUID(strings.ToUpper(m.GUID))

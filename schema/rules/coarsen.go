@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 
@@ -121,6 +122,7 @@ func nested[M any](dst, src []*M, limit int, coarsen func(dst, src *M, r *Report
 type logScale struct {
 	edges           []uint32
 	representatives []uint32
+	above           [33]int // by how many bits a number has: the first edge above the least of them
 }
 
 func newLogScale(s *privacyv1.LogScale) *logScale {
@@ -138,6 +140,9 @@ func newLogScale(s *privacyv1.LogScale) *logScale {
 		scale.representatives = append(scale.representatives, min(middle, next-1))
 	}
 	scale.edges = append(scale.edges, uint32(math.Ceil(low)))
+	for n := 1; n < len(scale.above); n++ {
+		scale.above[n] = sort.Search(len(scale.edges), func(i int) bool { return scale.edges[i] > 1<<(n-1) })
+	}
 	return scale
 }
 
@@ -146,8 +151,12 @@ func (s *logScale) coarsen(value uint32, field string, r *Report) uint32 {
 		return 0
 	}
 	last := len(s.representatives) - 1
-	// The first edge above value ends its bucket.
-	i := sort.Search(last+2, func(i int) bool { return s.edges[i] > value }) - 1
+	// The first edge above value ends its bucket. There are a few in a doubling.
+	i := s.above[bits.Len32(value)]
+	for i < len(s.edges) && s.edges[i] <= value {
+		i++
+	}
+	i--
 	if i < 0 || i > last {
 		r.Add(field, Clamped, reasonRange)
 		return s.representatives[min(max(i, 0), last)]

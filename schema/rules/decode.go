@@ -154,7 +154,7 @@ func (d *Decoder) addSlice(b []byte) error {
 	d.count++
 	s := d.slices[at]
 	settings, extruders := s.m.ChangedSettings[:0], s.m.Extruders[:0]
-	s.m.Reset()
+	s.m = telemetryv1.Slice{} // what Reset adds to it, the message does for itself when it is asked
 	if cap(settings) <= maxItems {
 		s.m.ChangedSettings = settings
 	}
@@ -164,16 +164,14 @@ func (d *Decoder) addSlice(b []byte) error {
 
 // item decodes one more message of a list; those beyond the limit overwrite each
 // other, because no more than that there were too many is of interest.
-func item[M any, P interface {
-	*M
-	Reset()
-}](list []P, limit int, last *lastTexts, b []byte, decode func(P, *lastTexts, []byte) error) ([]P, error) {
+func item[M any](list []*M, limit int, last *lastTexts, b []byte, decode func(*M, *lastTexts, []byte) error) ([]*M, error) {
 	if len(list) > limit {
 		list = list[:limit]
 	}
 	if len(list) < cap(list) && list[:len(list)+1][len(list)] != nil {
 		list = list[:len(list)+1]
-		list[len(list)-1].Reset()
+		var empty M
+		*list[len(list)-1] = empty
 	} else {
 		list = append(list, new(M))
 	}

@@ -29,7 +29,7 @@ const (
 
 // serve serves until ctx ends.
 func serve(ctx context.Context) error {
-	debug.SetGCPercent(200) // as the collector does
+	debug.SetGCPercent(140) // as the collector does
 	listener, err := net.Listen("tcp", os.Getenv(envListen))
 	if err != nil {
 		return err
