@@ -90,18 +90,19 @@ func dropReason(ctx context.Context, conn Conn, c Config, split plan.Plan, p per
 		return "", false, err
 	}
 	var last time.Time
-	reserved := map[string]bool{}
+	spent := map[string]bool{}
 	for _, r := range list {
-		reserved[r.Metric] = true
+		spent[r.Metric] = r.DrawnBy != "" || r.Mu2 == 0
 		if r.Reserved.After(last) {
 			last = r.Reserved
 		}
 	}
 	overdue := !c.now().Before(last.Add(c.margin()))
 	for _, d := range split.Designs {
-		// Past the margin a reservation without a release is of a run that died.
+		// Past the margin a draw without a release is of a run that died. What was not
+		// drawn can still be released.
 		_, done := complete[d.Metric.Name]
-		if !done && !(overdue && reserved[d.Metric.Name]) {
+		if !done && !(overdue && spent[d.Metric.Name]) {
 			return reasonWaiting, false, nil
 		}
 	}

@@ -23,7 +23,7 @@ type Account struct {
 // Entry is one reservation.
 type Entry struct {
 	Metric     string  `json:"metric"`
-	State      Result  `json:"state"` // Released, Withheld or Incomplete
+	State      Result  `json:"state"` // Released, Withheld, Reserved or Incomplete
 	Mu2        float64 `json:"mu2"`
 	Sigma      float64 `json:"sigma"`
 	Definition string  `json:"definition_hash"`
@@ -67,7 +67,11 @@ func (a *Account) fill(list []ledger.Reservation, states map[string]Result) {
 	a.Epsilon = gdp.Epsilon(math.Sqrt(a.Mu2), a.Delta)
 	for _, r := range list {
 		state, ok := states[a.Week+" "+r.Metric]
-		if !ok {
+		switch {
+		case ok:
+		case r.DrawnBy == "" && r.Mu2 > 0:
+			state = Reserved
+		default:
 			state = Incomplete
 		}
 		a.Entries = append(a.Entries, Entry{r.Metric, state, r.Mu2, r.Sigma, r.Definition, r.Reserved.Format(time.DateOnly)})

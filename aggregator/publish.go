@@ -24,12 +24,13 @@ const (
 	Released   Result = "released"        // now
 	Stored     Result = "stored"          // before; the stored rows stand
 	Withheld   Result = "withheld_budget" // the period's budget does not suffice
-	Incomplete Result = "incomplete"      // another run is at it, or died: its budget is lost
+	Incomplete Result = "incomplete"      // another run is at it, or died as it drew: its budget is lost
+	Reserved   Result = "reserved"        // in the ledger only: not drawn yet, and the next run goes on
 	Changed    Result = "changed"         // its definition is not the one that was released
 	Gone       Result = "gone"            // not released before the raw rows were dropped
 )
 
-// Results are all of them, the good ones first.
+// Results are all that publishing has, the good ones first.
 var Results = []Result{Released, Stored, Withheld, Incomplete, Changed, Gone}
 
 // Outcome is the result of one metric of one period.
@@ -117,8 +118,11 @@ func (r *publisher) release(ctx context.Context, p period.Period, designs []rele
 		return outcomes, nil
 	}
 	items, indices, err := r.reserve(ctx, p, designs, indices, settled)
-	if err != nil || len(items) == 0 {
-		return outcomes, err
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return outcomes, nil
 	}
 	cells, err := bound.Read(ctx, r.conn, p, items, func(done, of int) { r.config.progress("%s  rows read, %d of %d parts", p, done, of) })
 	if err != nil {
@@ -133,7 +137,8 @@ func (r *publisher) release(ctx context.Context, p period.Period, designs []rele
 		result := Gone
 		if !gone {
 			if result, err = r.publish(ctx, items[k].Grant, designs[i], cells[k]); err != nil {
-				return nil, fmt.Errorf("%s: %w", designs[i].Metric.Name, err)
+				done := slices.DeleteFunc(outcomes, func(o Outcome) bool { return o.Result == "" })
+				return done, fmt.Errorf("%s: %w", designs[i].Metric.Name, err)
 			}
 		}
 		settled(i, result)

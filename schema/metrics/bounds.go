@@ -6,6 +6,10 @@ const (
 	// MaxCap bounds what a unit adds. Two thousand million units can then be added
 	// without leaving 2^62, and cap times total stays below 2^62.
 	MaxCap = 1 << 31
+	// MaxRows is how many rows of a source a unit may have in a period, two a minute day
+	// and night; of what has more, nothing counts. It is no person at a slicer, and one
+	// sender's rows could fill the database's memory when they are grouped.
+	MaxRows = 20_000
 	// maxReach bounds keys times cap: up to there float64, in which noise is
 	// calculated, knows every integer.
 	maxReach = 1 << 53

@@ -107,7 +107,7 @@ func (m *Metric) Key(cell int) []string {
 func (m *Metric) OneVote() bool { return m.Statistic == Histogram || m.Statistic == Quantiles }
 
 // Clips reports whether the bounds can cut what a unit reports. A vote is shared
-// out instead, and loses nothing.
+// out instead, and loses what rounding takes.
 func (m *Metric) Clips() bool {
 	if m.Open {
 		return false // a count of its own would depend on the number of keys
@@ -127,7 +127,10 @@ func (m *Metric) Hash() string {
 	defining := *m
 	// Words for people and assumptions for planning may be improved later.
 	defining.Title, defining.Question, defining.Audience, defining.Typical, defining.Share = "", "", "", 0, 0
-	text, err := json.Marshal(defining)
+	text, err := json.Marshal(struct {
+		Metric
+		MaxRows int `json:"max_rows"`
+	}{defining, MaxRows})
 	if err != nil {
 		panic(err) // strings and integers only: cannot fail
 	}

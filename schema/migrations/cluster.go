@@ -32,9 +32,6 @@ func ApplyOnCluster(ctx context.Context, conn Conn, cluster string) ([]string, e
 var (
 	// target is what a statement changes: everything up to the name.
 	target = regexp.MustCompile(`^(?s)((?:\s*--[^\n]*\n)*\s*(?:CREATE DATABASE IF NOT EXISTS|CREATE TABLE IF NOT EXISTS|CREATE OR REPLACE VIEW|ALTER TABLE)\s+([a-z_]+(?:\.[a-z0-9_]+)?))`)
-	// carryOver fills a new table from those that are there.
-	carryOver = regexp.MustCompile(`^\s*INSERT INTO [a-z_]+\.[a-z0-9_]+ SELECT `)
-
 	engine = regexp.MustCompile(`\bENGINE = (\w*MergeTree)\b`)
 	window = regexp.MustCompile(`\bnon_replicated_deduplication_window = (\d+)`)
 )
@@ -42,9 +39,6 @@ var (
 // onCluster makes of a statement for one server the one for a cluster. What it does
 // not know it refuses: a table that is not replicated would lose rows with its server.
 func onCluster(statement, cluster string) (string, error) {
-	if carryOver.MatchString(withoutComments(statement)) {
-		return statement, nil // runs on one server; the tables pass their rows on
-	}
 	found := target.FindStringSubmatchIndex(statement)
 	if found == nil {
 		return "", fmt.Errorf("migrations: there is no form for a cluster of %.40q", strings.TrimSpace(withoutComments(statement)))

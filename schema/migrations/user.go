@@ -29,7 +29,7 @@ func Users() []localdb.User {
 		{Name: Migrator, Grants: []string{
 			"CREATE, ALTER, DROP, SHOW ON raw.*",
 			"CREATE, ALTER, DROP, SHOW, SELECT, INSERT ON published.*",
-			"CREATE, ALTER, DROP, SHOW, SELECT, INSERT ON ledger.*",
+			"CREATE, ALTER, DROP, SHOW ON ledger.*",
 			"CREATE, SHOW, SELECT, INSERT ON admin.*",
 			"TABLE ENGINE ON *",
 		}},

@@ -100,7 +100,7 @@ func TestReadEqualsOf(t *testing.T) {
 // A unit with too many rows counts for nothing, and shows in the clip counts.
 func TestMaxRows(t *testing.T) {
 	s := migrationtest.Start(t)
-	rows := slices.Concat(tooMany(week, 1, 10), tooMany(week, 2, bound.MaxRows), tooMany(week, 3, bound.MaxRows+1))
+	rows := slices.Concat(tooMany(week, 1, 10), tooMany(week, 2, metrics.MaxRows), tooMany(week, 3, metrics.MaxRows+1))
 	rawtest.Insert(t, s, rows...)
 	var list []*metrics.Metric
 	for _, name := range []string{"layer_height", "slices_by_machine", "installations_by_machine"} {

@@ -28,7 +28,7 @@
 // random draw could be repeated until it suits and the first keys in any natural
 // order would favour some keys. Nothing limits the table as a whole: if one
 // unit's report could displace another's, the bounds above would not hold. A unit
-// of more than MaxRows rows counts for nothing; that depends on its own rows
+// of more than metrics.MaxRows rows counts for nothing; that depends on its own rows
 // alone, too.
 //
 // Of does the same in Go, over values in memory. Tests hold the two together.
@@ -46,11 +46,6 @@ import (
 // maxTotal is far from where integers wrap. Bounds are at most 2^31, so that it
 // takes 2^31 units to come here and four times as many to wrap.
 const maxTotal = 1 << 62
-
-// MaxRows is how many rows of a source a unit may have in a period, two a minute
-// day and night. What has more is no person at a slicer; were it counted, one
-// sender's rows could fill the database's memory when they are grouped.
-const MaxRows = 20_000
 
 // The keys of a metric's marks in the totals, outside of any metric's cells.
 const (

@@ -39,7 +39,7 @@ func Of(m *metrics.Metric, p period.Period, contributions iter.Seq[Contribution]
 	totals := map[uint64]uint64{}
 	for unit, sums := range units {
 		parts, cut := boundUnit(m, key, unit, sums)
-		if rows[unit] > MaxRows {
+		if rows[unit] > metrics.MaxRows {
 			parts, cut = nil, true
 		}
 		for _, part := range parts {

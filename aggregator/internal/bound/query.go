@@ -73,7 +73,7 @@ func (s scan) query(r unitRange) string {
 	var b strings.Builder
 	err := queryTemplate.Execute(&b, map[string]any{
 		"Query": q, "Table": table(s.source), "Join": arrayJoin(s.source),
-		"Period": s.period.Start().Format(time.DateOnly), "First": r.first, "Last": r.last, "MaxRows": MaxRows,
+		"Period": s.period.Start().Format(time.DateOnly), "First": r.first, "Last": r.last, "MaxRows": metrics.MaxRows,
 	})
 	if err != nil {
 		panic(err) // the template and its data are ours
@@ -178,10 +178,10 @@ func (b *builder) sums(i int) {
 		// the cap still shows.
 		b.Columns = append(b.Columns, fmt.Sprintf("least(toUInt64(%s), toUInt64(%d)) AS v%d", columnName(m.Source, m.Value), m.Bounds.PerKey+1, i))
 		valid += fmt.Sprintf(" AND v%d != 0", i)
-		b.Groups = append(b.Groups, fmt.Sprintf("groupArrayIf(%d)(v%d, %s) AS values%d", MaxRows, i, valid, i))
+		b.Groups = append(b.Groups, fmt.Sprintf("groupArrayIf(%d)(v%d, %s) AS values%d", metrics.MaxRows, i, valid, i))
 		sum = fmt.Sprintf("arraySum(arrayMap((d, v) -> if(d = c, v, 0), cells%d, values%d))", i, i)
 	}
-	b.Groups = append(b.Groups, fmt.Sprintf("groupArrayIf(%d)(c%d, %s) AS cells%d", MaxRows, i, valid, i))
+	b.Groups = append(b.Groups, fmt.Sprintf("groupArrayIf(%d)(c%d, %s) AS cells%d", metrics.MaxRows, i, valid, i))
 	b.Steps = append(b.Steps,
 		fmt.Sprintf("arrayDistinct(cells%d) AS keys%d", i, i),
 		b.kept(i),
@@ -213,7 +213,7 @@ func (b *builder) finish() {
 			reported[i] = fmt.Sprintf("toUInt32(%s != 0)", c)
 		}
 		b.Groups = append(b.Groups,
-			fmt.Sprintf("groupArrayArray(%d)([%s]) AS votes", MaxRows*n, strings.Join(b.votes, ", ")),
+			fmt.Sprintf("groupArrayArray(%d)([%s]) AS votes", metrics.MaxRows*n, strings.Join(b.votes, ", ")),
 			fmt.Sprintf("sumForEach([%s]) AS reported", strings.Join(reported, ", ")))
 		b.Steps = append(b.Steps, fmt.Sprintf("arrayMap(n -> toUInt64(intDiv(%d, greatest(n, 1))), reported) AS shares", metrics.Vote))
 		b.append("if(fits, votes, [])", "arrayFlatten(arrayWithConstant(if(fits, rows, 0), shares))")

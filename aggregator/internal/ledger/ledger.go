@@ -7,8 +7,8 @@
 //   - A Draw MUST exist before noise is drawn, and for one (metric, period) there
 //     is at most one Draw, ever: among concurrent runs one wins, and a run that
 //     died after it leaves it spent.
-//   - The reservations of a period never exceed its budget. The smallest budget
-//     that any run worked with counts, so raising it later frees nothing.
+//   - What is granted of a period never exceeds its budget. The smallest budget
+//     that any run reserved with counts, so raising it later frees nothing.
 //   - A metric whose definition changed after its release is refused.
 //
 // How: ledger.reservations and ledger.draws only grow. An entry is one insert with
@@ -100,7 +100,7 @@ type Reservation struct {
 	Charge
 	Run      string
 	Reserved time.Time // the day
-	DrawnBy  string    // the run that drew, if any did
+	DrawnBy  string    // the run that drew, or may have, as an earlier build says no more
 }
 
 // Grant allows a metric of a period to be read.
@@ -162,7 +162,6 @@ func (l *Ledger) Reserve(ctx context.Context, p period.Period, charges ...Charge
 	if err != nil {
 		return nil, err
 	}
-	found := len(list)
 	for _, c := range charges {
 		if c.Period != p {
 			return nil, fmt.Errorf("%w: a charge of %s among those of %s", ErrMismatch, c.Period, p)
@@ -170,16 +169,13 @@ func (l *Ledger) Reserve(ctx context.Context, p period.Period, charges ...Charge
 		if slices.ContainsFunc(list, func(r Reservation) bool { return r.Metric == c.Metric }) {
 			continue
 		}
-		if exceeds(append(list, Reservation{Charge: c})) {
+		if exceeds(append(list, Reservation{Charge: c}), c.BudgetMu2) {
 			c.Mu2 = 0 // claims the pair without spending what is not there
 		}
-		r := Reservation{Charge: c, Run: l.run, Reserved: l.now()}
-		if err := l.insert(ctx, r); err != nil {
+		if err := l.insert(ctx, Reservation{Charge: c, Run: l.run, Reserved: l.now()}); err != nil {
 			return nil, fmt.Errorf("ledger: reserve %s of %s: %w", c.Metric, p, err)
 		}
-		list = append(list, r)
-	}
-	if len(list) > found {
+		// Read each time: another run may be spending, too.
 		if list, err = l.Period(ctx, p); err != nil {
 			return nil, err
 		}
@@ -197,7 +193,7 @@ func answer(list []Reservation, c Charge) Answer {
 	switch {
 	case err != nil:
 		return Answer{Err: err}
-	case r.Mu2 == 0 || exceeds(list):
+	case r.Mu2 == 0 || exceeds(list, c.BudgetMu2):
 		return Answer{Err: ErrWithheld}
 	}
 	return Answer{Grant: Grant{r}}
@@ -214,7 +210,7 @@ func standing(list []Reservation, c Charge) (Reservation, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return Reservation{}, errors.New("ledger: the reservation is not there after it was written")
+		return Reservation{}, ErrTaken // by a token whose row a crash of the database lost
 	case found[0].Definition != c.Definition:
 		return Reservation{}, ErrChanged
 	case len(found) > 1 || found[0].DrawnBy != "":
@@ -248,10 +244,11 @@ func (l *Ledger) Draw(ctx context.Context, g Grant) (Draw, error) {
 	return Draw{Grant{list[0]}, new(atomic.Bool)}, nil
 }
 
-// exceeds reports whether a period's reservations are more than its budget.
-func exceeds(list []Reservation) bool {
-	spent, budget := Spent(list)
-	return spent > budget*(1+slack)
+// exceeds reports whether a period's reservations are more than the least of the
+// budgets that they and the caller know.
+func exceeds(list []Reservation, budget float64) bool {
+	spent, least := Spent(list)
+	return spent > min(least, budget)*(1+slack)
 }
 
 // Spent adds up the reservations of one period, and says which budget counts.
@@ -267,13 +264,13 @@ func Spent(list []Reservation) (mu2, budgetMu2 float64) {
 
 func (l *Ledger) insert(ctx context.Context, r Reservation) error {
 	batch, err := l.conn.PrepareBatch(once(ctx, r), `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
-		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved)`)
+		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved, draws_apart)`)
 	if err != nil {
 		return err
 	}
 	defer batch.Close()
 	if err := batch.Append(r.Period.Start(), r.Metric, r.Run, r.Definition, r.CatalogueVersion, r.BudgetMu2, r.Mu2,
-		r.Sensitivity, r.Sigma, r.ClipSigma, r.Reserved.UTC()); err != nil {
+		r.Sensitivity, r.Sigma, r.ClipSigma, r.Reserved.UTC(), uint8(1)); err != nil {
 		return err
 	}
 	return batch.Send()
@@ -306,7 +303,7 @@ var durable = clickhouse.Settings{"async_insert": 0, "insert_quorum": "auto", "i
 
 // A Date is read as its number of days: a time would depend on the server's zone.
 const selection = `SELECT toUInt32(period), metric, run, definition_hash, catalogue_version, budget_mu2, mu2, sensitivity, sigma,
-	clip_sigma, reserved, drawn_by FROM ledger.reservations LEFT JOIN
+	clip_sigma, reserved, if(draws_apart = 1, drawn_by, run) FROM ledger.reservations LEFT JOIN
 	(SELECT period, metric, arrayStringConcat(arraySort(groupArray(run)), ' ') AS drawn_by FROM ledger.draws GROUP BY period, metric) AS d
 	USING (period, metric)`
 
