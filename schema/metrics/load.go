@@ -125,37 +125,47 @@ type parsed struct {
 
 func (p parsed) place() string { return fmt.Sprintf("%s:%d", p.file, lineOf(p.node)) }
 
-// parse reads one file. A metric that cannot be read does not hide the problems
-// of the next one.
+// parse reads one file.
 func parse(file string, text []byte) ([]parsed, []error) {
+	var found []parsed
+	problems := eachDefinition(file, text, "metrics", func(node ast.Node, d *definition) (string, []fault) {
+		metric, faults := resolve(d)
+		found = append(found, parsed{metric, file, node})
+		return d.Name, faults
+	})
+	return found, problems
+}
+
+// eachDefinition reads the list under a file's only key, and passes what is written
+// to take, which returns its name and what is wrong with it. What cannot be read
+// does not hide the problems of the next one.
+func eachDefinition[D any](file string, text []byte, key string, take func(node ast.Node, d *D) (string, []fault)) []error {
 	var tree *ast.File
 	err := survive(func() (err error) {
 		tree, err = parser.ParseBytes(text, 0)
 		return err
 	})
 	if err != nil {
-		return nil, []error{located(file, nil, err)}
+		return []error{located(file, nil, err)}
 	}
-	list, err := onlyList(tree, "metrics")
+	list, err := onlyList(tree, key)
 	if err != nil {
-		return nil, []error{fmt.Errorf("%s: %w", file, err)}
+		return []error{fmt.Errorf("%s: %w", file, err)}
 	}
-	var found []parsed
 	var problems []error
 	for _, node := range list.Values {
-		var d definition
-		if err := survive(func() error { return yaml.NodeToValue(node, &d, yaml.Strict()) }); err != nil {
+		d := new(D)
+		if err := survive(func() error { return yaml.NodeToValue(node, d, yaml.Strict()) }); err != nil {
 			problems = append(problems, located(file, node, err))
 			continue
 		}
-		metric, faults := resolve(&d)
+		name, faults := take(node, d)
 		for _, f := range faults {
 			place := fmt.Sprintf("%s:%d", file, lineOf(child(node, f.at)))
-			problems = append(problems, fmt.Errorf("%s: %s: %s", place, d.Name, f.text))
+			problems = append(problems, fmt.Errorf("%s: %s: %s", place, name, f.text))
 		}
-		found = append(found, parsed{metric, file, node})
 	}
-	return found, problems
+	return problems
 }
 
 var errNotYAML = errors.New("not valid YAML")

@@ -9,9 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 //go:embed mean/*.yaml
@@ -90,36 +88,16 @@ func LoadMeans(fsys fs.FS, of []*Metric) ([]*Mean, error) {
 
 // parseMeans reads one file. It notes the names that it finds as taken.
 func parseMeans(file string, text []byte, byName map[string]*Metric, taken map[string]bool) ([]*Mean, []error) {
-	var tree *ast.File
-	err := survive(func() (err error) {
-		tree, err = parser.ParseBytes(text, 0)
-		return err
-	})
-	if err != nil {
-		return nil, []error{located(file, nil, err)}
-	}
-	list, err := onlyList(tree, "means")
-	if err != nil {
-		return nil, []error{fmt.Errorf("%s: %w", file, err)}
-	}
 	var found []*Mean
-	var problems []error
-	for _, node := range list.Values {
-		var d meanDefinition
-		if err := survive(func() error { return yaml.NodeToValue(node, &d, yaml.Strict()) }); err != nil {
-			problems = append(problems, located(file, node, err))
-			continue
-		}
-		m, faults := resolveMean(&d, byName)
+	problems := eachDefinition(file, text, "means", func(_ ast.Node, d *meanDefinition) (string, []fault) {
+		m, faults := resolveMean(d, byName)
 		if taken[d.Name] {
 			faults = append(faults, fault{"name", "there is a statistic of this name"})
 		}
 		taken[d.Name] = true
-		for _, f := range faults {
-			problems = append(problems, fmt.Errorf("%s:%d: %s: %s", file, lineOf(child(node, f.at)), d.Name, f.text))
-		}
 		found = append(found, m)
-	}
+		return d.Name, faults
+	})
 	return found, problems
 }
 

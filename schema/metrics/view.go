@@ -12,20 +12,24 @@ import (
 func Views(list []*Metric) string {
 	var b strings.Builder
 	for _, m := range list {
-		fmt.Fprintf(&b, "CREATE OR REPLACE VIEW published.%s\n(\n", m.Name)
-		columns := viewColumns(m)
-		for i, c := range columns {
-			fmt.Fprintf(&b, "    %s %s COMMENT %s%s\n", c.name, c.kind, quoteSQL(c.comment), comma(i, len(columns)))
-		}
-		b.WriteString(")\nAS SELECT\n")
-		for i, c := range columns {
-			fmt.Fprintf(&b, "    %s AS %s%s\n", c.expression, c.name, comma(i, len(columns)))
-		}
+		writeView(&b, m.Name, viewColumns(m))
 		fmt.Fprintf(&b, "FROM published.statistics AS s FINAL\nWHERE s.metric = '%s' AND s.period IN\n"+
 			"    (SELECT r.period FROM published.releases AS r FINAL WHERE r.metric = '%s' AND r.status = 'released')\n", m.Name, m.Name)
 		fmt.Fprintf(&b, "COMMENT %s;\n\n", quoteSQL(m.Title+". "+m.Question))
 	}
 	return b.String()
+}
+
+// writeView begins the statement of a view: its columns, and what they hold.
+func writeView(b *strings.Builder, name string, columns []viewColumn) {
+	fmt.Fprintf(b, "CREATE OR REPLACE VIEW published.%s\n(\n", name)
+	for i, c := range columns {
+		fmt.Fprintf(b, "    %s %s COMMENT %s%s\n", c.name, c.kind, quoteSQL(c.comment), comma(i, len(columns)))
+	}
+	b.WriteString(")\nAS SELECT\n")
+	for i, c := range columns {
+		fmt.Fprintf(b, "    %s AS %s%s\n", c.expression, c.name, comma(i, len(columns)))
+	}
 }
 
 type viewColumn struct{ name, kind, comment, expression string }
@@ -96,15 +100,7 @@ const z95 = "1.959963984540054"
 func MeanViews(list []*Mean) string {
 	var b strings.Builder
 	for _, m := range list {
-		fmt.Fprintf(&b, "CREATE OR REPLACE VIEW published.%s\n(\n", m.Name)
-		columns := meanColumns(m)
-		for i, c := range columns {
-			fmt.Fprintf(&b, "    %s %s COMMENT %s%s\n", c.name, c.kind, quoteSQL(c.comment), comma(i, len(columns)))
-		}
-		b.WriteString(")\nAS SELECT\n")
-		for i, c := range columns {
-			fmt.Fprintf(&b, "    %s AS %s%s\n", c.expression, c.name, comma(i, len(columns)))
-		}
+		writeView(&b, m.Name, meanColumns(m))
 		fmt.Fprintf(&b, `FROM
 (
     SELECT

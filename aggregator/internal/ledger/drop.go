@@ -4,24 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
 // NoteDrop notes, durably, that the rows of a period are about to go. It MUST
 // return before the first of them does.
 func (l *Ledger) NoteDrop(ctx context.Context, p period.Period) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(durable))
-	batch, err := l.conn.PrepareBatch(ctx, `INSERT INTO ledger.drops (period, dropped)`)
-	if err != nil {
-		return fmt.Errorf("ledger: note the drop of %s: %w", p, err)
-	}
-	defer batch.Close()
-	if err := batch.Append(p.Start(), l.now().UTC()); err != nil {
-		return fmt.Errorf("ledger: note the drop of %s: %w", p, err)
-	}
-	if err := batch.Send(); err != nil {
+	if err := l.add(ctx, "", `INSERT INTO ledger.drops (period, dropped)`, p.Start(), l.now().UTC()); err != nil {
 		return fmt.Errorf("ledger: note the drop of %s: %w", p, err)
 	}
 	return nil

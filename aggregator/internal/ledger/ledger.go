@@ -47,7 +47,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -263,43 +262,39 @@ func Spent(list []Reservation) (mu2, budgetMu2 float64) {
 }
 
 func (l *Ledger) insert(ctx context.Context, r Reservation) error {
-	batch, err := l.conn.PrepareBatch(once(ctx, r), `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
-		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved, draws_apart)`)
-	if err != nil {
-		return err
-	}
-	defer batch.Close()
-	if err := batch.Append(r.Period.Start(), r.Metric, r.Run, r.Definition, r.CatalogueVersion, r.BudgetMu2, r.Mu2,
-		r.Sensitivity, r.Sigma, r.ClipSigma, r.Reserved.UTC(), uint8(1)); err != nil {
-		return err
-	}
-	return batch.Send()
+	return l.add(ctx, r.token(), `INSERT INTO ledger.reservations (period, metric, run, definition_hash,
+		catalogue_version, budget_mu2, mu2, sensitivity, sigma, clip_sigma, reserved, draws_apart)`,
+		r.Period.Start(), r.Metric, r.Run, r.Definition, r.CatalogueVersion, r.BudgetMu2, r.Mu2,
+		r.Sensitivity, r.Sigma, r.ClipSigma, r.Reserved.UTC(), uint8(1))
 }
 
 func (l *Ledger) insertDraw(ctx context.Context, r Reservation) error {
-	batch, err := l.conn.PrepareBatch(once(ctx, r), `INSERT INTO ledger.draws (period, metric, run, drawn)`)
+	return l.add(ctx, r.token(), `INSERT INTO ledger.draws (period, metric, run, drawn)`,
+		r.Period.Start(), r.Metric, l.run, l.now().UTC())
+}
+
+// token is what makes the first insert for a pair into a table the only one.
+func (r Reservation) token() string { return r.Metric + "|" + r.Period.String() }
+
+// add inserts a row and returns after the disk has it; of replicas, after a majority
+// has it, one insert after the other. A table without replicas ignores the quorum.
+// Of inserts with one token, which and not the content is what the database
+// compares, only the first counts; none is no token.
+func (l *Ledger) add(ctx context.Context, token, statement string, values ...any) error {
+	settings := clickhouse.Settings{"async_insert": 0, "insert_quorum": "auto", "insert_quorum_parallel": 0}
+	if token != "" {
+		settings["insert_deduplicate"], settings["insert_deduplication_token"] = 1, token
+	}
+	batch, err := l.conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), statement)
 	if err != nil {
 		return err
 	}
 	defer batch.Close()
-	if err := batch.Append(r.Period.Start(), r.Metric, l.run, l.now().UTC()); err != nil {
+	if err := batch.Append(values...); err != nil {
 		return err
 	}
 	return batch.Send()
 }
-
-// once makes the first insert for a pair into a table the only one. The token,
-// not the content, is what the database compares.
-func once(ctx context.Context, r Reservation) context.Context {
-	settings := clickhouse.Settings{"insert_deduplication_token": r.Metric + "|" + r.Period.String(), "insert_deduplicate": 1}
-	maps.Copy(settings, durable)
-	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
-}
-
-// durable makes an insert return after the disk has it; of replicas, after a
-// majority has it, one insert after the other. A table without replicas ignores
-// the quorum.
-var durable = clickhouse.Settings{"async_insert": 0, "insert_quorum": "auto", "insert_quorum_parallel": 0}
 
 // A Date is read as its number of days: a time would depend on the server's zone.
 const selection = `SELECT toUInt32(period), metric, run, definition_hash, catalogue_version, budget_mu2, mu2, sensitivity, sigma,
