@@ -10,6 +10,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -24,9 +25,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/slicemetry/slicemetry/internal/period"
-	"github.com/slicemetry/slicemetry/internal/zstdcodec"
-	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd"
-	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 )
 
 // Config says what to send.
@@ -74,22 +72,37 @@ const (
 	progressTime = time.Second
 )
 
-// Run sends cfg.Events events, or as many as ctx allows.
+// Protocol is what is sent, and what says that it was taken. Its methods are
+// called by many callers at once.
+type Protocol interface {
+	// Next makes a call's request, of cfg.Batch events.
+	Next(random *rand.Rand) ([]byte, error)
+	// Send sends a request once. It returns nil where all of it was taken; else the
+	// error's gRPC code is counted and the same request sent again.
+	Send(ctx context.Context, conn *grpc.ClientConn, request []byte) error
+}
+
+// Run sends cfg.Events events to a collector of ours, or as many as ctx allows.
 func Run(ctx context.Context, cfg Config) (Result, error) {
 	requests, err := newRequests(cfg, period.Of(time.Now()))
 	if err != nil {
 		return Result{}, err
 	}
-	g := &generator{cfg: cfg, requests: requests, refused: map[string]int64{}}
+	return Drive(ctx, cfg, requests)
+}
+
+// Drive is Run for whatever speaks a protocol over gRPC.
+func Drive(ctx context.Context, cfg Config, protocol Protocol) (Result, error) {
+	g := &generator{cfg: cfg, protocol: protocol, refused: map[string]int64{}}
 	for range cfg.Connections {
 		conn, err := g.dial()
 		if err != nil {
 			return Result{}, fmt.Errorf("load: %w", err)
 		}
 		defer conn.Close()
-		g.conns = append(g.conns, conn)
+		g.lanes = append(g.lanes, &lane{conn: conn, latency: hdrhistogram.New(1, slowest.Microseconds(), 3)})
 	}
-	return g.run(ctx), ctx.Err()
+	return g.run(ctx)
 }
 
 func (g *generator) dial() (*grpc.ClientConn, error) {
@@ -99,32 +112,52 @@ func (g *generator) dial() (*grpc.ClientConn, error) {
 // generator is one run under way.
 type generator struct {
 	cfg      Config
-	requests *requests
-	conns    []*grpc.ClientConn
+	protocol Protocol
+	lanes    []*lane
 	start    time.Time
 	claimed  atomic.Int64 // batches that a caller took
 	acked    atomic.Int64 // events
 	attempts atomic.Int64
 
 	mu      sync.Mutex
-	refused map[string]int64 // guarded by mu
+	refused map[string]int64 // guarded by mu, as is all below
+	err     error            // why a caller ended early
 }
 
-func (g *generator) run(ctx context.Context) Result {
-	histograms := make([]*hdrhistogram.Histogram, g.cfg.InFlight)
+// lane is a connection and what its callers measured: a histogram for each
+// caller would need more memory than what is measured.
+type lane struct {
+	conn *grpc.ClientConn
+
+	mu      sync.Mutex
+	latency *hdrhistogram.Histogram // guarded by mu
+}
+
+func (l *lane) record(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.latency.RecordValue(min(max(d.Microseconds(), 1), slowest.Microseconds())) // within its range
+}
+
+func (g *generator) run(ctx context.Context) (Result, error) {
 	stop := g.reportProgress()
 	g.start = time.Now()
 	var callers sync.WaitGroup
-	for i := range histograms {
-		histograms[i] = hdrhistogram.New(1, slowest.Microseconds(), 3)
-		callers.Go(func() { g.call(ctx, i, histograms[i]) })
+	for i := range g.cfg.InFlight {
+		callers.Go(func() {
+			if err := g.call(ctx, i); err != nil {
+				g.mu.Lock()
+				g.err = err
+				g.mu.Unlock()
+			}
+		})
 	}
 	callers.Wait()
 	seconds := time.Since(g.start).Seconds()
 	stop()
-	total := histograms[0]
-	for _, h := range histograms[1:] {
-		total.Merge(h)
+	total := g.lanes[0].latency
+	for _, l := range g.lanes[1:] {
+		total.Merge(l.latency)
 	}
 	milliseconds := func(q float64) float64 { return float64(total.ValueAtQuantile(q)) / 1000 }
 	var latencies []Latency
@@ -136,34 +169,37 @@ func (g *generator) run(ctx context.Context) Result {
 		Acked:     g.acked.Load(), Attempts: g.attempts.Load(), Refused: g.refused,
 		Seconds: seconds, EventsPerSecond: float64(g.acked.Load()) / seconds,
 		P50Ms: milliseconds(50), P99Ms: milliseconds(99), MaxMs: float64(total.Max()) / 1000,
-	}
+	}, cmp.Or(g.err, ctx.Err())
 }
 
-// call sends batches, one at a time, until all are taken.
-func (g *generator) call(ctx context.Context, caller int, latency *hdrhistogram.Histogram) {
+// call sends batches, one at a time, until all are taken or ctx ends.
+func (g *generator) call(ctx context.Context, caller int) error {
 	random := rand.New(rand.NewPCG(g.cfg.Seed, uint64(caller)+1))
-	conn := g.conns[caller%len(g.conns)]
+	lane := g.lanes[caller%len(g.lanes)]
 	batches := int64((g.cfg.Events + g.cfg.Batch - 1) / g.cfg.Batch)
 	for {
 		n := g.claimed.Add(1) - 1
 		if n >= batches {
-			return
+			return nil
 		}
 		due := time.Now()
 		if g.cfg.Rate > 0 {
 			due = g.start.Add(time.Duration(float64(n) * float64(g.cfg.Batch) / g.cfg.Rate * float64(time.Second)))
 			if !Sleep(ctx, time.Until(due)) {
-				return
+				return nil
 			}
 		}
-		request := g.requests.next(random)
-		for !g.attempt(ctx, conn, request) {
+		request, err := g.protocol.Next(random)
+		if err != nil {
+			return err
+		}
+		for !g.attempt(ctx, lane.conn, request) {
 			if !Sleep(ctx, time.Duration(random.Int64N(int64(2*retryPause)))) {
-				return
+				return nil
 			}
 		}
 		g.acked.Add(int64(g.cfg.Batch))
-		_ = latency.RecordValue(min(max(time.Since(due).Microseconds(), 1), slowest.Microseconds()))
+		lane.record(time.Since(due))
 	}
 }
 
@@ -172,10 +208,6 @@ func (g *generator) attempt(ctx context.Context, conn *grpc.ClientConn, request 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	g.attempts.Add(1)
-	options := []grpc.CallOption{grpc.ForceCodec(encoded{})}
-	if g.cfg.Compress {
-		options = append(options, grpc.UseCompressor(zstdcodec.Name))
-	}
 	if g.cfg.Churn {
 		own, err := g.dial()
 		if err != nil {
@@ -184,8 +216,7 @@ func (g *generator) attempt(ctx context.Context, conn *grpc.ClientConn, request 
 		defer own.Close()
 		conn = own
 	}
-	err := conn.Invoke(ctx, collectorgrpc.Collector_Upload_FullMethodName, &request, nil, options...)
-	if code := status.Code(err); code != codes.OK {
+	if code := status.Code(g.protocol.Send(ctx, conn, request)); code != codes.OK {
 		g.mu.Lock()
 		g.refused[code.String()]++
 		g.mu.Unlock()

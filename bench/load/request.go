@@ -1,14 +1,19 @@
 package load
 
 import (
+	"context"
 	crand "crypto/rand"
 	"math/rand/v2"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/slicemetry/slicemetry/bench/fleet"
 	"github.com/slicemetry/slicemetry/internal/period"
+	"github.com/slicemetry/slicemetry/internal/zstdcodec"
+	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
@@ -29,8 +34,9 @@ const (
 	encodedSlicesPool = 4096 // different events in circulation
 )
 
-// requests makes upload requests of one fleet.
+// requests is our own protocol: upload requests of one fleet.
 type requests struct {
+	options  []grpc.CallOption
 	period   period.Period
 	batch    int
 	slices   [][]byte // encoded, each as field 5 of a Batch
@@ -39,7 +45,10 @@ type requests struct {
 }
 
 func newRequests(cfg Config, p period.Period) (*requests, error) {
-	r := &requests{period: p, batch: cfg.Batch, tokens: make([][]byte, cfg.Installations)}
+	r := &requests{period: p, batch: cfg.Batch, tokens: make([][]byte, cfg.Installations), options: []grpc.CallOption{grpc.ForceCodec(encoded{})}}
+	if cfg.Compress {
+		r.options = append(r.options, grpc.UseCompressor(zstdcodec.Name))
+	}
 	for i := range r.tokens {
 		r.tokens[i] = make([]byte, randomOctets)
 		crand.Read(r.tokens[i])
@@ -61,8 +70,13 @@ func newRequests(cfg Config, p period.Period) (*requests, error) {
 	return r, err
 }
 
-// next returns one request of an installation drawn at random.
-func (r *requests) next(random *rand.Rand) []byte {
+// Send implements Protocol.
+func (r *requests) Send(ctx context.Context, conn *grpc.ClientConn, request []byte) error {
+	return conn.Invoke(ctx, collectorgrpc.Collector_Upload_FullMethodName, &request, nil, r.options...)
+}
+
+// Next implements Protocol: one request of an installation drawn at random.
+func (r *requests) Next(random *rand.Rand) ([]byte, error) {
 	id := make([]byte, randomOctets)
 	crand.Read(id)
 	batch := make([]byte, 0, 64+r.batch*160)
@@ -77,7 +91,7 @@ func (r *requests) next(random *rand.Rand) []byte {
 		batch = append(batch, r.slices[(first+i)%len(r.slices)]...)
 	}
 	batch = append(batch, r.counters...)
-	return appendMessage(nil, requestBatch, batch)
+	return appendMessage(nil, requestBatch, batch), nil
 }
 
 func appendMessage(b []byte, field protowire.Number, encoded []byte) []byte {

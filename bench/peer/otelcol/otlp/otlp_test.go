@@ -11,8 +11,10 @@ import (
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/slicemetry/slicemetry/bench/load"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
@@ -37,7 +39,7 @@ func (s *sink) Export(_ context.Context, q *collogspb.ExportLogsServiceRequest) 
 	return &collogspb.ExportLogsServiceResponse{}, nil
 }
 
-func start(t *testing.T, s *sink) Config {
+func start(t *testing.T, s *sink) load.Config {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,7 +49,7 @@ func start(t *testing.T, s *sink) Config {
 	collogspb.RegisterLogsServiceServer(server, s)
 	go server.Serve(listener) // ends with Stop
 	t.Cleanup(server.Stop)
-	return Config{Target: listener.Addr().String(), Installations: 50, Connections: 2, InFlight: 8, Batch: 10, Events: 1000, Seed: 1}
+	return load.Config{Target: listener.Addr().String(), Credentials: insecure.NewCredentials(), Installations: 50, Connections: 2, InFlight: 8, Batch: 10, Events: 1000, Seed: 1}
 }
 
 // What is put together by hand reads back as OTLP, and everything that was

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/slicemetry/slicemetry/bench/fleet"
+	"github.com/slicemetry/slicemetry/bench/load"
 	"github.com/slicemetry/slicemetry/internal/period"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/rules"
@@ -56,7 +57,7 @@ type requests struct {
 
 // newRequests takes the events that bench/load takes: the same fleet, weeks, order
 // and rounding.
-func newRequests(cfg Config, p period.Period) (*requests, error) {
+func newRequests(cfg load.Config, p period.Period) (*requests, error) {
 	r := &requests{period: p, batch: cfg.Batch, tokens: make([]string, cfg.Installations)}
 	for i := range r.tokens {
 		r.tokens[i] = randomHex()
@@ -78,13 +79,13 @@ func newRequests(cfg Config, p period.Period) (*requests, error) {
 	return r, err
 }
 
-// next returns one request, of an installation drawn at random:
+// Next implements load.Protocol: one request, of an installation drawn at random:
 //
 //	ResourceLogs
 //	    Resource      service.name, unit, batch, period
 //	    ScopeLogs     slicemetry
 //	        LogRecord   times, attributes, event name    one an event
-func (r *requests) next(random *rand.Rand) ([]byte, error) {
+func (r *requests) Next(random *rand.Rand) ([]byte, error) {
 	resource, err := proto.Marshal(&resourcepb.Resource{Attributes: []*commonpb.KeyValue{
 		text("service.name", serviceName), text(unitAttribute, r.tokens[random.IntN(len(r.tokens))]),
 		text(BatchAttribute, randomHex()), number("period", int64(r.period)),

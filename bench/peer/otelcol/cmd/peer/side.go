@@ -35,12 +35,11 @@ type traffic struct {
 	rate                    float64 // events a second; 0: as fast as they are acknowledged
 }
 
-// The same for every side.
-const (
-	installations = 10_000
-	connections   = 8
-	seed          = 1
-)
+// to is the load that sends it to a target; the rest is the same for every side.
+func (l traffic) to(target string) load.Config {
+	return load.Config{Target: target, Credentials: insecure.NewCredentials(), Installations: 10_000, Connections: 8,
+		InFlight: l.inFlight, Batch: l.batch, Events: l.events, Rate: l.rate, Seed: 1}
+}
 
 // ours is the collector of a stack, which starts it the first time.
 type ours struct{ *stack.Stack }
@@ -57,8 +56,7 @@ func (o ours) pid() int                        { return o.CollectorPid() }
 func (o ours) tables() []string                { return []string{"raw.slices", "raw.counters"} }
 
 func (o ours) send(ctx context.Context, l traffic) (load.Result, error) {
-	return load.Run(ctx, load.Config{Target: o.Target(), Credentials: insecure.NewCredentials(), Installations: installations,
-		Connections: connections, InFlight: l.inFlight, Batch: l.batch, Events: l.events, Rate: l.rate, Seed: seed})
+	return load.Run(ctx, l.to(o.Target()))
 }
 
 // Repetitions fold, so none is there for who reads.
@@ -81,8 +79,7 @@ func (t theirs) pid() int                        { return t.Pid() }
 func (t theirs) tables() []string                { return []string{t.Database() + ".otel_logs"} }
 
 func (t theirs) send(ctx context.Context, l traffic) (load.Result, error) {
-	return otlp.Run(ctx, otlp.Config{Target: t.Target(), Installations: installations,
-		Connections: connections, InFlight: l.inFlight, Batch: l.batch, Events: l.events, Rate: l.rate, Seed: seed})
+	return otlp.Run(ctx, l.to(t.Target()))
 }
 
 func (t theirs) stored(ctx context.Context, conn driver.Conn, batch int) (once, again uint64, err error) {
