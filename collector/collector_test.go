@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -398,11 +399,17 @@ func (l *lockedBuffer) String() string {
 // When as many uploads are under way as may be, one more is sent away before its
 // body is read, and told when to come back.
 func TestTurnedAwayUnread(t *testing.T) {
-	r := start(t, func(cfg *collector.Config) { cfg.MaxCalls, cfg.FlushAge = 1, 2*time.Second })
+	r := start(t, func(cfg *collector.Config) { cfg.MaxCalls = 1 })
 	client := r.client(t)
-	if _, err := client.Upload(t.Context(), request(1)); err != nil { // the next one waits for its block
+	if _, err := client.Upload(t.Context(), request(1)); err != nil {
 		t.Fatal(err)
 	}
+	signal := func(sig syscall.Signal) {
+		if err := syscall.Kill(r.db.Pid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP) // the next one waits for its insert
 	waiting := make(chan error, 1)
 	go func() {
 		_, err := client.Upload(context.Background(), request(1))
@@ -415,6 +422,7 @@ func TestTurnedAwayUnread(t *testing.T) {
 	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
 		t.Errorf("got %v, want ResourceExhausted with a time to come back", err)
 	}
+	signal(syscall.SIGCONT)
 	if err := <-waiting; err != nil {
 		t.Errorf("the call under way: %v", err)
 	}

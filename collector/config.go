@@ -29,8 +29,8 @@ type Config struct {
 	// PauseClients tells clients to record and send nothing for so long. 0: they go on.
 	PauseClients time.Duration
 
-	FlushAge   time.Duration // an insert waits this long for more rows
-	FlushRows  int           // or for so many
+	FlushAge   time.Duration // the longest that an insert waits for more rows
+	FlushRows  int           // or until there are so many
 	MaxPending int           // rows that may wait in memory
 	RetryAfter time.Duration // what clients are told to wait, on average, when it does not work now
 

@@ -20,10 +20,11 @@ import (
 type block struct {
 	period  period.Period
 	born    time.Time
-	commit  *Commit // what its callers wait for
-	token   string  // of the insert, the same for each attempt
-	events  int     // slices, what the accounting counts
-	pending int     // what it holds of the sink's bound
+	taken   time.Time // by its inserter
+	commit  *Commit   // what its callers wait for
+	token   string    // of the insert, the same for each attempt
+	events  int       // slices, what the accounting counts
+	pending int       // what it holds of the sink's bound
 	batches int
 
 	slices   sliceColumns

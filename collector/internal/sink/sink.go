@@ -6,8 +6,9 @@
 // so that ClickHouse takes it whole or not at all; and that memory is bounded.
 //
 // Batches gather in one block for each period. An inserter takes a block when it
-// is large enough, or when its period's last insert began FlushAge ago: a lone
-// client does not wait, and a thousand share an insert. While all inserters are
+// is large enough, or when its period's last insert began long enough ago: twice
+// the time that it took, at most FlushAge. A lone client does not wait, some dozen
+// wait as long as an insert, and ten thousand share one. While all inserters are
 // busy, blocks keep growing, so a slow database gets fewer and larger inserts.
 //
 //	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
@@ -35,8 +36,8 @@ const maxBlockRows = 1_048_576
 // Config says where to store and when.
 type Config struct {
 	Database Database
-	// A block is inserted when it has FlushRows rows, or FlushAge after its
-	// period's last insert.
+	// A block is inserted when it has FlushRows rows, or at the latest FlushAge after
+	// its period's last insert began.
 	FlushRows int
 	FlushAge  time.Duration
 	// MaxPending bounds the rows that wait, in all blocks and inserts under way.
@@ -75,17 +76,24 @@ type Sink struct {
 	wake      chan struct{} // holds one signal: there may be work
 
 	mu      sync.Mutex
-	open    map[period.Period]*block    // guarded by mu, as is all below
-	taken   map[period.Period]time.Time // when the last block was
-	spare   []*block                    // to be used again
-	pending int                         // rows that wait or are being inserted
+	open    map[period.Period]*block // guarded by mu, as is all below
+	last    map[period.Period]insertion
+	spare   []*block // to be used again
+	pending int      // rows that wait or are being inserted
 	closed  bool
+}
+
+// insertion is when a period's last insert began, and how long the one took that
+// ended last; 0: none has, or it failed.
+type insertion struct {
+	began time.Time
+	took  time.Duration
 }
 
 // New starts a sink. The database may be away; it is reached when there is work.
 func New(cfg Config) *Sink {
 	cfg.FlushRows = min(cfg.FlushRows, maxBlockRows)
-	s := &Sink{cfg: cfg, wake: make(chan struct{}, 1), open: map[period.Period]*block{}, taken: map[period.Period]time.Time{}}
+	s := &Sink{cfg: cfg, wake: make(chan struct{}, 1), open: map[period.Period]*block{}, last: map[period.Period]insertion{}}
 	for range cfg.Inserters {
 		s.inserters.Go(s.insertBlocks)
 	}
@@ -177,6 +185,19 @@ func (s *Sink) signal() {
 // together with it.
 const company = time.Millisecond
 
+// spacing is how many times as long as an insert takes lies between the beginnings
+// of two: an insert costs the database about the same whatever is in it, and half
+// of the time is its own.
+const spacing = 2
+
+// rest is how long after its last insert began a period's next one is due.
+func (s *Sink) rest(last insertion) time.Duration {
+	if last.took == 0 {
+		return s.cfg.FlushAge
+	}
+	return min(s.cfg.FlushAge, spacing*last.took)
+}
+
 // take returns a block that is due, or how long until one will be; done says that
 // there will never be another.
 func (s *Sink) take() (due *block, wait time.Duration, done bool) {
@@ -185,10 +206,12 @@ func (s *Sink) take() (due *block, wait time.Duration, done bool) {
 	wait = time.Hour
 	now := time.Now()
 	for p, b := range s.open {
-		left := max(s.cfg.FlushAge-now.Sub(s.taken[p]), company-now.Sub(b.born))
+		last := s.last[p]
+		left := max(s.rest(last)-now.Sub(last.began), company-now.Sub(b.born))
 		if s.closed || left <= 0 || b.rows() >= s.cfg.FlushRows {
 			delete(s.open, p)
-			s.taken[p] = now
+			s.last[p] = insertion{now, last.took}
+			b.taken = now
 			if len(s.open) > 0 {
 				s.signal()
 			}
@@ -254,11 +277,22 @@ const (
 // finish tells everybody how a block ended.
 func (s *Sink) finish(b *block, outcome Outcome) {
 	s.cfg.Observe(outcome)
-	b.commit.err = outcome.Err
-	close(b.commit.done)
+	commit := b.commit
+	commit.err = outcome.Err
+	s.retire(b, outcome)
+	close(commit.done)
+}
+
+// retire takes a block out of the books, perhaps to be used again.
+func (s *Sink) retire(b *block, outcome Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending -= b.pending
+	last := s.last[b.period]
+	if last.took = time.Since(b.taken); outcome.Err != nil {
+		last.took = 0
+	}
+	s.last[b.period] = last
 	// What a surge needed is not kept: the garbage collector takes the others.
 	if len(s.spare) < s.cfg.Inserters {
 		s.spare = append(s.spare, b)

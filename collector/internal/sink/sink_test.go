@@ -257,11 +257,12 @@ func TestPermanentErrors(t *testing.T) {
 }
 
 func TestOverload(t *testing.T) {
-	b := start(t, func(cfg *Config) { cfg.MaxPending, cfg.FlushAge = 100, time.Hour; cfg.FlushRows = 1000 })
-	first := make(chan error)
-	if err := b.Add(t.Context(), b.rows(t, 1)); err != nil { // the next one waits for company
+	b := start(t, func(cfg *Config) { cfg.MaxPending = 100 })
+	if err := b.Add(t.Context(), b.rows(t, 1)); err != nil {
 		t.Fatal(err)
 	}
+	resume := b.pause(t)
+	first := make(chan error)
 	rows := b.rows(t, 60)
 	go func() { first <- b.Add(context.Background(), rows) }()
 	for b.Pending() == 0 {
@@ -269,12 +270,56 @@ func TestOverload(t *testing.T) {
 	if err := b.Add(t.Context(), b.rows(t, 60)); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("Add() = %v, want ErrOverloaded", err)
 	}
-	b.Close()
+	closed := make(chan struct{})
+	go func() { b.Close(); close(closed) }()
+	resume()
 	if err := <-first; err != nil {
 		t.Errorf("what was accepted: %v, want it stored by Close", err)
 	}
+	<-closed
 	if err := b.Add(t.Context(), b.rows(t, 1)); !errors.Is(err, ErrClosed) {
 		t.Errorf("Add() after Close = %v, want ErrClosed", err)
+	}
+}
+
+// pause stops the database until resume is called.
+func (b *bench) pause(t *testing.T) (resume func()) {
+	t.Helper()
+	signal := func(sig syscall.Signal) {
+		if err := syscall.Kill(b.db.Pid(), sig); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	return func() { signal(syscall.SIGCONT) }
+}
+
+// How long batches wait for company follows what an insert takes: an idle
+// database makes nobody wait for FlushAge, a slow one is left alone for longer.
+func TestWaitFollowsTheDatabase(t *testing.T) {
+	b := start(t, func(cfg *Config) { cfg.FlushAge = time.Hour })
+	for range 5 {
+		if err := b.Add(t.Context(), b.rows(t, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest := func() time.Duration {
+		b.Sink.mu.Lock()
+		defer b.Sink.mu.Unlock()
+		return b.rest(b.last[period.Of(time.Now())])
+	}
+	quick := rest()
+	resume := b.pause(t)
+	added := make(chan error)
+	rows := b.rows(t, 1)
+	go func() { added <- b.Add(context.Background(), rows) }()
+	time.Sleep(2*quick + 100*time.Millisecond)
+	resume()
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	if slow := rest(); slow <= quick {
+		t.Errorf("the next insert waits %s after a slow one and %s after a quick one", slow, quick)
 	}
 }
 
