@@ -20,6 +20,9 @@ type Client struct {
 	queue queue
 	drops drops
 	on    atomic.Bool // whether Record does anything; kept in step with the decision
+	// withdrawn says that the user refused and a yes may still be on the disk.
+	// Until the next grant this process does not follow it.
+	withdrawn atomic.Bool
 
 	mu      sync.Mutex
 	closed  bool               // guarded by mu, as is all below
@@ -63,7 +66,7 @@ func Open(cfg Config) (*Client, error) {
 
 // apply brings the goroutines in step with the decision in force. mu is held.
 func (c *Client) apply() {
-	consent := decide(&c.cfg)
+	consent := c.decision()
 	granted := consent.State == Granted && !c.closed
 	c.draws.Store(&draws{secret: consent.secret})
 	switch {

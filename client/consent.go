@@ -118,7 +118,10 @@ func systemRule(path string) string {
 func read(path string) Consent {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Consent{State: Unknown, Rule: "no decision yet"}
+		return Consent{State: Unknown, Rule: ruleNone}
+	}
+	if err == nil && len(data) == 0 {
+		return Consent{State: Refused, Rule: ruleUser} // as overwrite leaves it
 	}
 	refused := Consent{State: Refused, Rule: "the record cannot be read"}
 	if err != nil {
@@ -143,7 +146,20 @@ func read(path string) Consent {
 	return c
 }
 
-const ruleUser = "user"
+const (
+	ruleUser = "user"
+	ruleNone = "no decision yet"
+)
+
+// decision is the one in force for this process: a yes that a refusal could not
+// remove from the disk does not count.
+func (c *Client) decision() Consent {
+	d := decide(&c.cfg)
+	if d.State == Granted && c.withdrawn.Load() {
+		return Consent{State: Refused, Rule: ruleUser}
+	}
+	return d
+}
 
 // categories reads the names of kinds of data; none are all.
 func categories(names []string) (rules.Categories, error) {
@@ -170,7 +186,7 @@ func (c *Client) Consent() Consent {
 	if c == nil {
 		return Consent{State: Unknown, Rule: "no client"}
 	}
-	return decide(&c.cfg)
+	return c.decision()
 }
 
 // Grant notes that the user agreed, today, to a version of the policy and to
@@ -219,7 +235,11 @@ func (c *Client) noteGrant(r record, agreed rules.Categories) error {
 		r.Secret = make([]byte, secretBytes)
 		rand.Read(r.Secret)
 	}
-	return write(c.cfg.Dir, r)
+	err := write(c.cfg.Dir, r)
+	if err == nil {
+		c.withdrawn.Store(false)
+	}
+	return err
 }
 
 // finishTakingBack removes what waits where a grant took something back, and
@@ -258,51 +278,6 @@ func (c *Client) lease() (*spool.Lease, error) {
 
 func (c *Client) today() string { return c.cfg.Now().UTC().Format(time.DateOnly) }
 
-// Refuse notes that the user does not agree, or no longer, and removes all that
-// was kept before it returns. It stays refused even where removing fails; the
-// next Open tries again. What the collector holds it keeps for at most 30 days:
-// Erase, called first, removes that too.
-func (c *Client) Refuse() error {
-	if c == nil {
-		return ErrNoClient
-	}
-	c.on.Store(false)
-	err := c.noteRefusal()
-	// After the record was written no other upload begins.
-	defer c.stopSending()()
-	if err := errors.Join(err, c.purge()); err != nil {
-		return fmt.Errorf("client: refuse: %w", err)
-	}
-	return nil
-}
-
-// patience is how long a decision waits for another process that sends. It is
-// many times what one takes to see the decision and end; one that is stopped, or
-// an erasure, is not waited for any longer.
-const patience = time.Second
-
-// stopSending ends what this process sends and waits until no other one does.
-// Until release is called none begins. Without it, another process could send
-// what it has in memory, or keep a note of that, after the removal.
-func (c *Client) stopSending() (release func()) {
-	if abort := c.abort.Load(); abort != nil {
-		(*abort)()
-	}
-	c.sending.Lock()
-	lease, err := (*spool.Lease)(nil), error(nil)
-	for start := time.Now(); !c.spool.Empty() && time.Since(start) < patience; time.Sleep(watchEvery / 5) {
-		if lease, err = c.spool.Lease(); !errors.Is(err, ErrBusy) {
-			break
-		}
-	}
-	return func() {
-		if lease != nil {
-			_ = lease.Release() // the kernel does it with the file
-		}
-		c.sending.Unlock()
-	}
-}
-
 // watchEvery is how often an upload looks whether it is still allowed.
 const watchEvery = 25 * time.Millisecond
 
@@ -317,7 +292,7 @@ func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 			return
 		case <-ticker.C:
 		}
-		if now := decide(&c.cfg); now.takesBack(agreed) {
+		if now := c.decision(); now.takesBack(agreed) {
 			abort()
 			return
 		}
@@ -327,40 +302,4 @@ func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 // takesBack reports whether a decision allows less than one before it did.
 func (c Consent) takesBack(before Consent) bool {
 	return c.State != Granted || before.categories&^c.categories != 0
-}
-
-// noteRefusal writes the decision and ends the goroutines. It comes before the
-// removal: a crash after it leaves files that are never sent and that the next
-// Open removes; a crash before it leaves everything as it was.
-func (c *Client) noteRefusal() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := write(c.cfg.Dir, record{Format: recordFormat, State: Refused, Date: c.today()})
-	c.apply()
-	return err
-}
-
-// purge removes all but the decision.
-func (c *Client) purge() error {
-	return errors.Join(c.spool.Purge(),
-		durable.Remove(filepath.Join(c.cfg.Dir, scheduleFile)), durable.Remove(filepath.Join(c.cfg.Dir, saidFile)))
-}
-
-// finishRefusal removes what a refusal left that was cut short by a crash, or
-// what was written while another process noted it.
-func (c *Client) finishRefusal() error {
-	decision := read(filepath.Join(c.cfg.Dir, recordFile))
-	if decision.State != Refused || decision.Rule != ruleUser {
-		return nil
-	}
-	durable.Sweep(c.cfg.Dir)
-	if c.spool.Empty() && !exists(c.cfg.Dir, scheduleFile) && !exists(c.cfg.Dir, saidFile) {
-		return nil
-	}
-	return c.purge()
-}
-
-func exists(dir, name string) bool {
-	_, err := os.Lstat(filepath.Join(dir, name))
-	return err == nil
 }

@@ -39,6 +39,9 @@ func child(order string) int {
 		_ = os.Chdir(traceEnd)
 		return 0
 	}
+	if order == "withdraw" {
+		return withdraw(os.Args[1], os.Args[2])
+	}
 	first, _ := strconv.Atoi(os.Args[3])
 	n, _ := strconv.Atoi(os.Args[4])
 	cfg := config(os.Args[1], os.Args[2])
@@ -72,6 +75,21 @@ func child(order string) int {
 		fmt.Println(err)
 		return 1
 	}
+	return 0
+}
+
+// withdraw is what a child does on a disk that takes nothing: its user withdraws,
+// and its host goes on recording.
+func withdraw(dir, endpoint string) int {
+	c, err := client.Open(config(dir, endpoint))
+	if err != nil {
+		return 1
+	}
+	before := c.Consent().State
+	err = c.Refuse()
+	c.Record(numbered(0))
+	fmt.Println(before, "to", c.Consent().State, "sends:", c.Flush(context.Background()), "error:", err != nil)
+	_ = c.Close()
 	return 0
 }
 
@@ -204,4 +222,20 @@ func TestLeaseIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	assertOnce(t, r, 1)
+}
+
+// prepare makes a folder with a token, a sent batch and 400 events that wait.
+func prepare(t *testing.T, dir string) {
+	t.Helper()
+	c := granted(t, config(dir, "127.0.0.1:1"))
+	for i := range 400 {
+		c.Record(numbered(i))
+	}
+	_ = c.Flush(t.Context()) // fails, and leaves a schedule
+	if _, err := c.Preview(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

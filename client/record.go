@@ -195,7 +195,7 @@ type writer struct {
 func (w *writer) write() {
 	w.written = w.client.queue.take(w.written)
 	// Another process may have noted a refusal meanwhile.
-	if w.consent = decide(&w.client.cfg); w.consent.State != Granted {
+	if w.consent = w.client.decision(); w.consent.State != Granted {
 		w.client.on.Store(false)
 		return
 	}
@@ -213,7 +213,7 @@ func (w *writer) write() {
 // check removes what was written while another process noted that the user
 // takes it back: that process cannot know of it.
 func (w *writer) check() {
-	now := decide(&w.client.cfg)
+	now := w.client.decision()
 	if !now.takesBack(w.consent) {
 		return
 	}

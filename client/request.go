@@ -118,7 +118,7 @@ func (c *Client) Preview() ([]Request, error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	if c.decision().State != Granted {
 		return nil, ErrNoConsent
 	}
 	c.sending.Lock()

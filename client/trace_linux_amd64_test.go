@@ -236,19 +236,3 @@ func TestKilledAtEachStepOfAgreeingToLess(t *testing.T) {
 		t.Errorf("killed %d times before the note and %d after, want both", before, after)
 	}
 }
-
-// prepare makes a folder with a token, a sent batch and 400 events that wait.
-func prepare(t *testing.T, dir string) {
-	t.Helper()
-	c := granted(t, config(dir, "127.0.0.1:1"))
-	for i := range 400 {
-		c.Record(numbered(i))
-	}
-	_ = c.Flush(t.Context()) // fails, and leaves a schedule
-	if _, err := c.Preview(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-}

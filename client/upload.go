@@ -55,7 +55,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	if c.decision().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
@@ -84,7 +84,7 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	defer abort()
 	defer context.AfterFunc(c.alive, abort)()
 	c.abort.Store(&abort)
-	agreed := decide(&c.cfg)
+	agreed := c.decision()
 	if agreed.State != Granted {
 		return false, ErrNoConsent
 	}
@@ -137,7 +137,7 @@ func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
 // batch may be sent.
 func (c *Client) send(ctx context.Context, conn *unary.Conn, lease *spool.Lease, b *spool.Batch) error {
 	// Taken back while sending: nothing more leaves.
-	if decide(&c.cfg).State != Granted {
+	if c.decision().State != Granted {
 		return ErrNoConsent
 	}
 	if err := ctx.Err(); err != nil {
@@ -224,7 +224,7 @@ func (c *Client) UploadIfDue(ctx context.Context) error {
 	if c == nil {
 		return ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	if c.decision().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
@@ -255,7 +255,7 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		case <-timer.C:
 		}
 		// What another process noted, and the end of a pause, hold here too.
-		granted := decide(&c.cfg).State == Granted
+		granted := c.decision().State == Granted
 		c.on.Store(granted)
 		// Whoever is sending now makes this one needless. And nobody may wait here
 		// for a lock: the one who holds it may wait for this goroutine to end.
