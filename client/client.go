@@ -66,9 +66,11 @@ func Open(cfg Config) (*Client, error) {
 
 // apply brings the goroutines in step with the decision in force. mu is held.
 func (c *Client) apply() {
-	consent := c.decision()
-	granted := consent.State == Granted && !c.closed
-	c.draws.Store(&draws{secret: consent.secret})
+	granted := c.decision().State == Granted && !c.closed
+	if granted {
+		c.loadDraws()
+		_ = c.finishRefusal() // where another process noted one meanwhile
+	}
 	switch {
 	case granted && c.cancel == nil:
 		ctx, cancel := context.WithCancel(context.Background())

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +34,6 @@ type Consent struct {
 	Rule          string    `json:"rule"`                     // what decided: "user", "environment: DO_NOT_TRACK", ...
 
 	categories rules.Categories
-	secret     []byte
 	unfinished bool // record.TakesBack
 }
 
@@ -47,16 +45,12 @@ type record struct {
 	PolicyVersion uint32   `json:"policy_version,omitempty"`
 	Categories    []string `json:"categories,omitempty"` // none: all
 	Date          string   `json:"date"`
-	// Secret never leaves the device. From it comes which of many changed settings
-	// are shown, the same ones for a week.
-	Secret []byte `json:"secret,omitempty"`
 	// TakesBack says that what was recorded before is still to be removed: the user
 	// agreed to more then.
 	TakesBack bool `json:"takes_back,omitempty"`
 }
 
 const (
-	secretBytes  = 16
 	recordFormat = 1
 	recordFile   = "consent.json"
 )
@@ -140,7 +134,7 @@ func read(path string) Consent {
 		if c.categories, err = categories(r.Categories); err != nil {
 			return refused
 		}
-		c.Categories, c.secret = c.categories.Names(), r.Secret
+		c.Categories = c.categories.Names()
 		c.unfinished = r.TakesBack
 	}
 	return c
@@ -231,10 +225,6 @@ func (c *Client) noteGrant(r record, agreed rules.Categories) error {
 	defer c.mu.Unlock()
 	before := read(filepath.Join(c.cfg.Dir, recordFile))
 	r.TakesBack = before.unfinished || before.categories&^agreed != 0
-	if r.Secret = before.secret; len(r.Secret) == 0 {
-		r.Secret = make([]byte, secretBytes)
-		rand.Read(r.Secret)
-	}
 	err := write(c.cfg.Dir, r)
 	if err == nil {
 		c.withdrawn.Store(false)
@@ -260,7 +250,7 @@ func (c *Client) finishTakingBack() error {
 		return err
 	}
 	return write(c.cfg.Dir, record{Format: recordFormat, State: Granted, PolicyVersion: decision.PolicyVersion,
-		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly), Secret: decision.secret})
+		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly)})
 }
 
 // lease takes the right to send. Where a process ended before it removed what a

@@ -65,6 +65,9 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 			problems = append(problems, fmt.Errorf("client: erase %s: %w", week, err))
 		}
 	}
+	if c.on.Load() {
+		c.loadDraws() // it goes on as somebody else
+	}
 	return receipts, errors.Join(problems...)
 }
 

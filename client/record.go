@@ -2,9 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 	"time"
 
@@ -43,28 +40,13 @@ func (c *Client) record(s *telemetryv1.Slice) {
 	coarse := spare.Get().(*telemetryv1.Slice)
 	defer spare.Put(coarse)
 	week := period.Of(c.cfg.Now())
-	rules.Coarsen(coarse, s, c.draw(week), nil)
-	c.queue.add(&c.drops, spool.KindSlice, week, func(b []byte) []byte { return rules.AppendSlice(b, coarse) })
-}
-
-// draws is an installation's draw of one week.
-type draws struct {
-	secret []byte
-	week   period.Period
-	draw   rules.Draw
-}
-
-// draw is the same in every process of an installation, for a week, and says
-// nothing of another week's.
-func (c *Client) draw(week period.Period) rules.Draw {
-	d := c.draws.Load()
-	if d.week != week {
-		mac := hmac.New(sha256.New, d.secret)
-		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(week)))
-		d = &draws{secret: d.secret, week: week, draw: rules.Draw(binary.BigEndian.Uint64(mac.Sum(nil)))}
-		c.draws.Store(d)
+	draw, known := c.draws.Load().of(week)
+	rules.Coarsen(coarse, s, draw, nil)
+	if !known {
+		coarse.ChangedSettings = coarse.ChangedSettings[:0]
 	}
-	return d.draw
+	e := entry{period: week, draw: draw, kind: spool.KindSlice}
+	c.queue.add(&c.drops, e, func(b []byte) []byte { return rules.AppendSlice(b, coarse) })
 }
 
 func (c *Client) count(u *telemetryv1.UsageCounters) {
@@ -75,7 +57,8 @@ func (c *Client) count(u *telemetryv1.UsageCounters) {
 	}
 	coarse := &telemetryv1.UsageCounters{}
 	rules.CoarsenCounters(coarse, u, nil)
-	c.queue.add(&c.drops, spool.KindCounters, period.Of(c.cfg.Now()), func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
+	e := entry{period: period.Of(c.cfg.Now()), kind: spool.KindCounters}
+	c.queue.add(&c.drops, e, func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
 }
 
 // survive keeps a defect of ours from ending the host.
@@ -107,12 +90,13 @@ type entry struct {
 	end    int
 	period period.Period
 	kind   spool.Kind
+	draw   rules.Draw // by which a slice shows changed settings; zero where it shows none
 }
 
 func (q *queue) init() { q.ready = make(chan struct{}, 1) }
 
 // add encodes a record at the queue's end.
-func (q *queue) add(d *drops, kind spool.Kind, p period.Period, encode func(b []byte) []byte) {
+func (q *queue) add(d *drops, e entry, encode func(b []byte) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.octets) >= maxQueued {
@@ -120,7 +104,8 @@ func (q *queue) add(d *drops, kind spool.Kind, p period.Period, encode func(b []
 		return
 	}
 	q.octets = encode(q.octets)
-	q.entries = append(q.entries, entry{len(q.octets), p, kind})
+	e.end = len(q.octets)
+	q.entries = append(q.entries, e)
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -186,6 +171,7 @@ func (c *Client) drainQueue(ctx context.Context) error {
 type writer struct {
 	client   *Client
 	consent  Consent
+	draws    *draws
 	recorded map[period.Period]int // slices, by week
 	written  records               // the last ones, whose room is used again
 	week     period.Period
@@ -199,15 +185,14 @@ func (w *writer) write() {
 		w.client.on.Store(false)
 		return
 	}
+	w.draws = w.client.loadDraws()
 	start := 0
 	for _, e := range w.written.entries {
 		w.add(e, w.written.octets[start:e.end])
 		start = e.end
 	}
 	w.append()
-	if start > 0 {
-		w.check()
-	}
+	w.check()
 }
 
 // check removes what was written while another process noted that the user
@@ -232,10 +217,8 @@ func (w *writer) add(e entry, payload []byte) {
 		w.client.drops.add(dropTooMany, 1)
 		return
 	}
-	if w.consent.categories != rules.AllCategories {
-		if payload = w.agreed(e.kind, payload); payload == nil {
-			return
-		}
+	if payload = w.allowed(e, payload); payload == nil {
+		return
 	}
 	if e.period != w.week {
 		w.append()
@@ -266,17 +249,28 @@ func (w *writer) count(week period.Period) bool {
 	return true
 }
 
-// agreed leaves of a record what the user agreed to, nil where that is nothing.
-func (w *writer) agreed(kind spool.Kind, payload []byte) []byte {
-	if kind == spool.KindCounters {
+// allowed leaves of a record what the user agreed to, nil where that is nothing.
+// Of a slice that was drawn for before its week's draw was removed, by an erasure
+// or a refusal, it leaves no changed settings: they would link it to what was
+// recorded before.
+func (w *writer) allowed(e entry, payload []byte) []byte {
+	if e.kind == spool.KindCounters {
 		if w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS) {
 			return payload
 		}
 		return nil
 	}
+	draw, _ := w.draws.of(e.period)
+	stale := e.draw != 0 && e.draw != draw
+	if w.consent.categories == rules.AllCategories && !stale {
+		return payload
+	}
 	s := &telemetryv1.Slice{}
 	if proto.Unmarshal(payload, s) != nil {
 		return nil // we wrote it a moment ago, so this does not happen
+	}
+	if stale {
+		s.ChangedSettings = nil
 	}
 	rules.Keep(s, w.consent.categories)
 	return rules.AppendSlice([]byte{}, s)

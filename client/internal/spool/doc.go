@@ -29,6 +29,7 @@
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
 //	<week>.token               the random number of this installation and week
+//	<week>.draw                another one, never sent: what of a week is shown
 //	<batch id>.sent            one that was acknowledged, for the user to look at
 //	<week>.count               how many slices of the week were acknowledged
 //	upload.lock                held by the process that sends

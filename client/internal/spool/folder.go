@@ -109,7 +109,7 @@ func (s *Spool) Expire() {
 func (s *Spool) expire() {
 	now := s.now()
 	s.expired = now
-	for _, suffix := range []string{tokenSuffix, countSuffix} {
+	for _, suffix := range []string{tokenSuffix, countSuffix, drawSuffix} {
 		for _, f := range s.files(suffix) {
 			p, err := period.Parse(strings.TrimSuffix(filepath.Base(f.path), suffix))
 			if err != nil || p.Expired(now) {

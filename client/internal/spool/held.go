@@ -98,7 +98,7 @@ func (l *Lease) Forget(p period.Period) error {
 			problems = append(problems, durable.Remove(b.path))
 		}
 	}
-	for _, suffix := range []string{countSuffix, tokenSuffix} {
+	for _, suffix := range []string{countSuffix, drawSuffix, tokenSuffix} {
 		problems = append(problems, durable.Remove(filepath.Join(s.dir, p.String()+suffix)))
 	}
 	if err := errors.Join(problems...); err != nil {
