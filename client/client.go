@@ -88,6 +88,23 @@ func (c *Client) apply() {
 	c.on.Store(granted)
 }
 
+// follow brings the client in step with the decision in force, which another
+// process may have noted. Whoever holds the lock does it, or closes the client; and
+// waiting for it here would let a Logger that asks for the Status wait for itself.
+func (c *Client) follow() Consent {
+	d := c.decision()
+	if (d.State == Granted) == c.on.Load() || !c.mu.TryLock() {
+		return d
+	}
+	defer c.mu.Unlock()
+	if d = c.decision(); d.State == Granted {
+		c.apply()
+	} else {
+		c.on.Store(false) // the goroutines see it themselves
+	}
+	return d
+}
+
 // Record queues one completed output. It may be called from any thread; it does
 // nothing without consent. The slice is not kept and not changed.
 func (c *Client) Record(s *telemetryv1.Slice) {

@@ -175,12 +175,13 @@ func write(dir string, r record) error {
 	return durable.Replace(filepath.Join(dir, recordFile), data)
 }
 
-// Consent returns the decision in force and the rule that made it.
+// Consent returns the decision in force and the rule that made it. From then on
+// the client follows it, whichever process noted it.
 func (c *Client) Consent() Consent {
 	if c == nil {
 		return Consent{State: Unknown, Rule: "no client"}
 	}
-	return c.decision()
+	return c.follow()
 }
 
 // Grant notes that the user agreed, today, to a version of the policy and to

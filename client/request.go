@@ -118,7 +118,7 @@ func (c *Client) Preview() ([]Request, error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
-	if c.decision().State != Granted {
+	if c.follow().State != Granted {
 		return nil, ErrNoConsent
 	}
 	c.sending.Lock()

@@ -76,8 +76,8 @@ func (s *sent) failed(class string) {
 	s.lastError = class
 }
 
-// Status returns everything that the client did and does. It reads and changes
-// nothing.
+// Status returns everything that the client did and does. It changes nothing, but
+// that the client follows the decision in force from then on, as with Consent.
 func (c *Client) Status() Status {
 	if c == nil {
 		return Status{Consent: c.Consent()}

@@ -146,6 +146,55 @@ func TestManyChanges(t *testing.T) {
 	}
 }
 
+// A yes or a no that another process notes is followed as soon as this one looks.
+func TestAnotherProcessDecides(t *testing.T) {
+	for name, look := range map[string]func(c *client.Client) error{
+		"Consent":     func(c *client.Client) error { c.Consent(); return nil },
+		"Status":      func(c *client.Client) error { c.Status(); return nil },
+		"Flush":       func(c *client.Client) error { return c.Flush(t.Context()) },
+		"UploadIfDue": func(c *client.Client) error { return c.UploadIfDue(t.Context()) },
+		"Preview":     func(c *client.Client) error { _, err := c.Preview(); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := clienttest.Start(t)
+			dir := t.TempDir()
+			c, other := open(t, config(dir, r.Addr())), open(t, config(dir, r.Addr()))
+			kept := func(i int) int {
+				t.Helper()
+				c.Record(numbered(i))
+				requests, err := c.Preview()
+				if err != nil && !errors.Is(err, client.ErrNoConsent) || len(requests) > 1 {
+					t.Fatalf("%d requests, %v", len(requests), err)
+				}
+				if len(requests) == 0 {
+					return 0
+				}
+				return len(requests[0].Message.Batch.Slices)
+			}
+			for change := range 2 {
+				if err := other.Grant(1); err != nil {
+					t.Fatal(err)
+				}
+				if err := look(c); err != nil {
+					t.Errorf("after yes %d: %v", change+1, err)
+				}
+				if n := kept(change); n != 1 {
+					t.Errorf("after yes %d: %d events are kept, want 1", change+1, n)
+				}
+				if err := other.Refuse(); err != nil {
+					t.Fatal(err)
+				}
+				if err := look(c); err != nil && !errors.Is(err, client.ErrNoConsent) {
+					t.Errorf("after no %d: %v", change+1, err)
+				}
+				if n := kept(9); n != 0 {
+					t.Errorf("after no %d: %d events are kept", change+1, n)
+				}
+			}
+		})
+	}
+}
+
 // What a client of long ago kept is forgotten on time, also where nobody may
 // record any more.
 func TestForgottenWithoutConsent(t *testing.T) {

@@ -55,7 +55,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	if c == nil {
 		return ErrNoClient
 	}
-	if c.decision().State != Granted {
+	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
@@ -224,7 +224,7 @@ func (c *Client) UploadIfDue(ctx context.Context) error {
 	if c == nil {
 		return ErrNoClient
 	}
-	if c.decision().State != Granted {
+	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
