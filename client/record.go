@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// maxQueued bounds the memory between the host's threads and the disk: about
-	// 4,000 full events, which the writer stores in some 10 ms.
-	maxQueued = 1 << 20
+	// maxQueued bounds the memory between the host's threads and the disk, of which
+	// there are two while the writer stores one: 10,000 full events, a week's limit,
+	// in one burst that the writer sees nothing of.
+	maxQueued = 3 << 20
 	// maxSpare is how much of that is kept after a burst.
 	maxSpare = 256 << 10
 	// gather is how long the writer waits for more. A crash costs what was
