@@ -19,6 +19,7 @@ type Client struct {
 	spool *spool.Spool
 	queue queue
 	drops drops
+	told  told
 	on    atomic.Bool // whether Record does anything; kept in step with the decision
 	// withdrawn says that the user refused and a yes may still be on the disk.
 	// Until the next grant this process does not follow it.
@@ -143,7 +144,9 @@ func (c *Client) Close() error {
 		c.cancel, c.drain = nil, nil
 		c.on.Store(false) // a goroutine may have looked at the decision meanwhile
 	}
-	if err := c.spool.Close(); err != nil {
+	err := c.spool.Close()
+	c.tell()
+	if err != nil {
 		return fmt.Errorf("client: close: %w", err)
 	}
 	return nil

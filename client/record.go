@@ -193,6 +193,7 @@ func (w *writer) write() {
 		start = e.end
 	}
 	w.append()
+	w.client.tell()
 	w.check()
 }
 
@@ -218,7 +219,8 @@ func (w *writer) add(e entry, payload []byte) {
 		w.client.drops.add(dropTooMany, 1)
 		return
 	}
-	if payload = w.allowed(e, payload); payload == nil {
+	payload, some := w.allowed(e, payload)
+	if !some {
 		return
 	}
 	if e.period != w.week {
@@ -250,29 +252,25 @@ func (w *writer) count(week period.Period) bool {
 	return true
 }
 
-// allowed leaves of a record what the user agreed to, nil where that is nothing.
-// Of a slice that was drawn for before its week's draw was removed, by an erasure
-// or a refusal, it leaves no changed settings: they would link it to what was
-// recorded before.
-func (w *writer) allowed(e entry, payload []byte) []byte {
+// allowed leaves of a record what the user agreed to, if any. Of a slice that was
+// drawn for before its week's draw was removed, by an erasure or a refusal, it
+// leaves no changed settings: they would link it to what was recorded before.
+func (w *writer) allowed(e entry, payload []byte) (left []byte, some bool) {
 	if e.kind == spool.KindCounters {
-		if w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS) {
-			return payload
-		}
-		return nil
+		return payload, w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS)
 	}
 	draw, _ := w.draws.of(e.period)
 	stale := e.draw != 0 && e.draw != draw
 	if w.consent.categories == rules.AllCategories && !stale {
-		return payload
+		return payload, true
 	}
 	s := &telemetryv1.Slice{}
 	if proto.Unmarshal(payload, s) != nil {
-		return nil // we wrote it a moment ago, so this does not happen
+		return nil, false // we wrote it a moment ago, so this does not happen
 	}
 	if stale {
 		s.ChangedSettings = nil
 	}
 	rules.Keep(s, w.consent.categories)
-	return rules.AppendSlice([]byte{}, s)
+	return rules.AppendSlice(nil, s), true
 }

@@ -104,6 +104,7 @@ func overwrite(path string, refusal record) error {
 
 // purge removes all but the decision.
 func (c *Client) purge() error {
+	c.startOver()
 	return errors.Join(c.spool.Purge(),
 		durable.Remove(filepath.Join(c.cfg.Dir, scheduleFile)), durable.Remove(filepath.Join(c.cfg.Dir, saidFile)))
 }

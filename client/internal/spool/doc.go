@@ -32,6 +32,8 @@
 //	<week>.draw                another one, never sent: what of a week is shown
 //	<batch id>.sent            one that was acknowledged, for the user to look at
 //	<week>.count               how many slices of the week were acknowledged
+//	lost.json                  how many events were not kept, by cause
+//	lost.lock                  held by the process that adds to those
 //	upload.lock                held by the process that sends
 //
 // <process> is random and never used twice. A segment whose process does not
