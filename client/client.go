@@ -44,12 +44,13 @@ type Client struct {
 }
 
 // Open prepares a client. Without the user's consent it touches nothing.
-func Open(cfg Config) (*Client, error) {
+func Open(cfg Config) (opened *Client, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("client: configuration: %w", err)
 	}
 	alive, end := context.WithCancel(context.Background())
 	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
+	defer c.rescue(&err)
 	c.queue.init()
 	if err := errors.Join(c.finishRefusal(), c.finishTakingBack()); err != nil {
 		cfg.Logger.Warn("what the user took back is not removed", "error", err)
@@ -126,10 +127,11 @@ func (c *Client) Count(u *telemetryv1.UsageCounters) {
 // Close writes what is queued to the spool and ends the client's goroutines. It
 // returns within a moment whatever the network does; what was not sent is sent
 // by the next run.
-func (c *Client) Close() error {
+func (c *Client) Close() (err error) {
 	if c == nil {
 		return nil
 	}
+	defer c.rescue(&err)
 	c.on.Store(false)
 	c.end() // of what other threads still send
 	c.mu.Lock()
@@ -144,7 +146,7 @@ func (c *Client) Close() error {
 		c.cancel, c.drain = nil, nil
 		c.on.Store(false) // a goroutine may have looked at the decision meanwhile
 	}
-	err := c.spool.Close()
+	err = c.spool.Close()
 	c.tell()
 	if err != nil {
 		return fmt.Errorf("client: close: %w", err)

@@ -141,8 +141,9 @@ func read(path string) Consent {
 }
 
 const (
-	ruleUser = "user"
-	ruleNone = "no decision yet"
+	ruleUser   = "user"
+	ruleNone   = "no decision yet"
+	ruleDefect = "a defect: the decision is not known"
 )
 
 // decision is the one in force for this process: a yes that a refusal could not
@@ -177,10 +178,12 @@ func write(dir string, r record) error {
 
 // Consent returns the decision in force and the rule that made it. From then on
 // the client follows it, whichever process noted it.
-func (c *Client) Consent() Consent {
+func (c *Client) Consent() (decision Consent) {
 	if c == nil {
 		return Consent{State: Unknown, Rule: "no client"}
 	}
+	decision = Consent{State: Unknown, Rule: ruleDefect} // where it panics
+	defer c.survive()
 	return c.follow()
 }
 
@@ -191,10 +194,11 @@ func (c *Client) Consent() Consent {
 //
 // A user who now agrees to less takes something back: what was not sent yet is
 // removed.
-func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
+func (c *Client) Grant(policyVersion uint32, kinds ...string) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	agreed, err := categories(kinds)
 	if err == nil && policyVersion == 0 {
 		err = errors.New("there is no policy version 0")
@@ -277,6 +281,8 @@ const watchEvery = 25 * time.Millisecond
 func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	defer c.survive()
+	defer abort() // whatever ends this, nothing is sent without it
 	for {
 		select {
 		case <-ctx.Done():
@@ -284,7 +290,6 @@ func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 		case <-ticker.C:
 		}
 		if now := c.decision(); now.takesBack(agreed) {
-			abort()
 			return
 		}
 	}

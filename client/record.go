@@ -62,13 +62,6 @@ func (c *Client) count(u *telemetryv1.UsageCounters) {
 	c.queue.add(&c.drops, e, func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
 }
 
-// survive keeps a defect of ours from ending the host.
-func (c *Client) survive() {
-	if recover() != nil {
-		c.drops.add(dropPanic, 1)
-	}
-}
-
 // spare slices are used again, so that recording does not allocate.
 var spare = sync.Pool{New: func() any { return new(telemetryv1.Slice) }}
 
@@ -175,12 +168,14 @@ type writer struct {
 	draws    *draws
 	recorded map[period.Period]int // slices, by week
 	written  records               // the last ones, whose room is used again
+	done     int                   // of those, the ones that are stored or counted
 	week     period.Period
 	together []spool.Record // of that week, to be appended
 }
 
 func (w *writer) write() {
-	w.written = w.client.queue.take(w.written)
+	w.written, w.done = w.client.queue.take(w.written), 0
+	defer w.survive()
 	// Another process may have noted a refusal meanwhile.
 	if w.consent = w.client.decision(); w.consent.State != Granted {
 		w.client.on.Store(false)
@@ -195,6 +190,16 @@ func (w *writer) write() {
 	w.append()
 	w.client.tell()
 	w.check()
+}
+
+// survive lets the writer go on after a panic, with the next events: those that it
+// had in hand may be the cause.
+func (w *writer) survive() {
+	if recover() == nil {
+		return
+	}
+	w.client.drops.add(dropPanic, int64(max(1, len(w.written.entries)-w.done)))
+	*w = writer{client: w.client, recorded: map[period.Period]int{}}
 }
 
 // check removes what was written while another process noted that the user
@@ -217,10 +222,12 @@ func (w *writer) check() {
 func (w *writer) add(e entry, payload []byte) {
 	if e.kind == spool.KindSlice && !w.count(e.period) {
 		w.client.drops.add(dropTooMany, 1)
+		w.done++
 		return
 	}
 	payload, some := w.allowed(e, payload)
 	if !some {
+		w.done++
 		return
 	}
 	if e.period != w.week {
@@ -232,6 +239,7 @@ func (w *writer) add(e entry, payload []byte) {
 
 func (w *writer) append() {
 	stored, err := w.client.spool.Append(w.week, w.consent.PolicyVersion, w.together...)
+	w.done += len(w.together)
 	if err != nil {
 		w.client.drops.add(dropDisk, int64(len(w.together)-stored))
 		w.client.cfg.Logger.Warn("events not kept", "events", len(w.together)-stored, "error", err)

@@ -18,10 +18,11 @@ import (
 // next Open tries again. On an error a yes or some of what was kept may still be
 // on the disk; this client follows the refusal all the same. What the collector
 // holds it keeps for at most 30 days: Erase, called first, removes that too.
-func (c *Client) Refuse() error {
+func (c *Client) Refuse() (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	c.on.Store(false)
 	noted := c.noteRefusal()
 	// After the record was written no other upload begins.

@@ -44,10 +44,12 @@ func (s *sent) failed(class string) {
 
 // Status returns everything that the client did and does. It changes nothing, but
 // that the client follows the decision in force from then on, as with Consent.
-func (c *Client) Status() Status {
+func (c *Client) Status() (status Status) {
 	if c == nil {
 		return Status{Consent: c.Consent()}
 	}
+	status.Consent = Consent{State: Unknown, Rule: ruleDefect} // where it panics
+	defer c.survive()
 	decision, said := c.Consent(), loadSaid(c.cfg.Dir)
 	var notice *Notice
 	if said.Notice.Version > max(decision.PolicyVersion, c.cfg.PolicyVersion) {

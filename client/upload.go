@@ -51,10 +51,11 @@ func (e *RetryError) Error() string {
 // Flush writes what is queued to the spool and sends the spool now, whatever the
 // schedule says, but not before a time that the collector asked for. On an error
 // everything that was not acknowledged is kept.
-func (c *Client) Flush(ctx context.Context) error {
+func (c *Client) Flush(ctx context.Context) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
@@ -220,10 +221,11 @@ func classify(code codes.Code) class {
 // UploadIfDue sends what is kept if its time has come, and does nothing before.
 // It is for programs that do not live as long as an interval: one that does needs
 // not call it. On an error everything that was not acknowledged is kept.
-func (c *Client) UploadIfDue(ctx context.Context) error {
+func (c *Client) UploadIfDue(ctx context.Context) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
@@ -235,12 +237,13 @@ func (c *Client) UploadIfDue(ctx context.Context) error {
 	if err := c.drainQueue(ctx); err != nil {
 		return err
 	}
-	_, err := c.upload(ctx)
+	_, err = c.upload(ctx)
 	return err
 }
 
 // uploadRegularly sends when it is time to, until ctx ends.
 func (c *Client) uploadRegularly(ctx context.Context) {
+	defer c.survive()
 	earliest := c.cfg.Now().Add(quietStart + random(quietStart))
 	for {
 		next := c.next()
@@ -262,12 +265,18 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		if !granted || c.next().After(c.cfg.Now()) || !c.sending.TryLock() {
 			continue
 		}
-		_, err := c.upload(ctx) // another week waits for its own time
-		c.sending.Unlock()
-		if err != nil && ctx.Err() == nil {
-			c.cfg.Logger.Info("not sent", "error", err)
-		}
+		c.uploadByItself(ctx)
 		earliest = c.cfg.Now().Add(quietStart) // whatever happened, not at once again
+	}
+}
+
+// uploadByItself sends one week; another one waits for its own time. sending is
+// held, and given back.
+func (c *Client) uploadByItself(ctx context.Context) {
+	defer c.sending.Unlock()
+	defer c.survive()
+	if _, err := c.upload(ctx); err != nil && ctx.Err() == nil {
+		c.cfg.Logger.Info("not sent", "error", err)
 	}
 }
 
