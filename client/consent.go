@@ -43,7 +43,7 @@ type record struct {
 	Format        int      `json:"format"`
 	State         State    `json:"state"`
 	PolicyVersion uint32   `json:"policy_version,omitempty"`
-	Categories    []string `json:"categories,omitempty"` // none: all
+	Categories    []string `json:"categories,omitempty"` // all by name: what is added later was not agreed to
 	Date          string   `json:"date"`
 	// TakesBack says that what was recorded before is still to be removed: the user
 	// agreed to more then.
@@ -85,7 +85,7 @@ func decide(cfg *Config) Consent {
 	said, now := loadSaid(cfg.Dir), cfg.Now()
 	if needed := max(cfg.PolicyVersion, said.inForce(now)); c.PolicyVersion < needed {
 		c.State, c.Rule = Unknown, fmt.Sprintf("policy version %d has not been agreed to", needed)
-	} else if said.PausedUntil.After(now) {
+	} else if said.paused(now) {
 		c.State, c.Rule = Refused, "the collector asks to pause until "+said.PausedUntil.UTC().Format(time.DateOnly)
 	}
 	return c
@@ -126,12 +126,12 @@ func read(path string) Consent {
 		return refused
 	}
 	date, err := time.Parse(time.DateOnly, r.Date)
-	if err != nil || r.State != Granted && r.State != Refused || r.State == Granted && r.PolicyVersion == 0 {
+	if err != nil || r.State != Granted && r.State != Refused || r.State == Granted && (r.PolicyVersion == 0 || len(r.Categories) == 0) {
 		return refused
 	}
 	c := Consent{State: r.State, PolicyVersion: r.PolicyVersion, Date: date, Rule: ruleUser}
 	if r.State == Granted {
-		if c.categories, err = categories(r.Categories); err != nil {
+		if c.categories, err = rules.ParseCategories(r.Categories); err != nil {
 			return refused
 		}
 		c.Categories = c.categories.Names()
@@ -156,7 +156,7 @@ func (c *Client) decision() Consent {
 	return d
 }
 
-// categories reads the names of kinds of data; none are all.
+// categories reads the names of kinds of data; none are all that there are today.
 func categories(names []string) (rules.Categories, error) {
 	if len(names) == 0 {
 		return rules.AllCategories, nil
@@ -189,8 +189,10 @@ func (c *Client) Consent() (decision Consent) {
 
 // Grant notes that the user agreed, today, to a version of the policy and to
 // some kinds of data: "machine", "material", "slice_counts", "print_settings",
-// "technical"; none given are all. It is called after an act of the user's and
-// nothing else. Where it returns an error, nothing more was agreed to than before.
+// "technical"; none given are all that this version knows. It is called after an
+// act of the user's and nothing else. Where it returns an error, nothing more was
+// agreed to than before. A version that neither the host nor the collector spoke of
+// is refused: nobody can have read it.
 //
 // A user who now agrees to less takes something back: what was not sent yet is
 // removed.
@@ -200,8 +202,8 @@ func (c *Client) Grant(policyVersion uint32, kinds ...string) (err error) {
 	}
 	defer c.rescue(&err)
 	agreed, err := categories(kinds)
-	if err == nil && policyVersion == 0 {
-		err = errors.New("there is no policy version 0")
+	if latest := max(c.cfg.PolicyVersion, loadSaid(c.cfg.Dir).newest()); err == nil && (policyVersion == 0 || policyVersion > latest) {
+		err = fmt.Errorf("there is no policy version %d; the latest is %d", policyVersion, latest)
 	}
 	if err != nil {
 		return fmt.Errorf("client: grant: %w", err)
@@ -209,7 +211,7 @@ func (c *Client) Grant(policyVersion uint32, kinds ...string) (err error) {
 	// What waits in memory was recorded under the decision before this one.
 	c.on.Store(false)
 	if err = c.drainQueue(context.Background()); err == nil {
-		err = c.noteGrant(record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today()}, agreed)
+		err = c.noteGrant(record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: agreed.Names(), Date: c.today()}, agreed)
 	}
 	if err == nil {
 		err = c.finishTakingBack()

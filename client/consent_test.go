@@ -124,10 +124,13 @@ func leftovers(t *testing.T, dir string) string {
 // A record that cannot be understood is a refusal.
 func TestUnreadableConsentIsRefusal(t *testing.T) {
 	for _, record := range []string{
-		"", "{", "null", `{"format":2,"state":"granted","policy_version":1,"date":"2026-11-23"}`,
-		`{"format":1,"state":"maybe","policy_version":1,"date":"2026-11-23"}`,
-		`{"format":1,"state":"granted","date":"2026-11-23"}`,
-		`{"format":1,"state":"granted","policy_version":1,"date":"yesterday"}`,
+		"", "{", "null", `{"format":2,"state":"granted","policy_version":1,"categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"maybe","policy_version":1,"categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":[],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":["geometry"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":["machine"],"date":"yesterday"}`,
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "consent.json"), []byte(record), 0o600); err != nil {
