@@ -66,10 +66,18 @@ var optOuts = []struct {
 	{"CI", func(v string) bool { return v != "" && v != "false" && v != "0" }},
 }
 
-// decide applies the rules in their order: the system's file, the environment,
+// telemetry is set by who builds a program that must never send anything, such as a
+// distribution: -ldflags "-X github.com/slicemetry/slicemetry/client.telemetry=off".
+// Whatever it is set to means off, as with the system's file.
+var telemetry string
+
+// decide applies the rules in their order: the build, the system's file, the environment,
 // the user, the policy in force, the collector's wish to pause. Each can only
 // take away what the one after it would allow.
 func decide(cfg *Config) Consent {
+	if telemetry != "" {
+		return Consent{State: Refused, Rule: "build: telemetry=" + telemetry}
+	}
 	if rule := systemRule(cfg.SystemFile); rule != "" {
 		return Consent{State: Refused, Rule: rule}
 	}
