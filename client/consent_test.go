@@ -180,6 +180,22 @@ func TestRefusalRemovesEverything(t *testing.T) {
 	}
 }
 
+// A refusal leaves nothing of all that can be in a folder, and says nothing but no.
+func TestRefusalLeavesOnlyItself(t *testing.T) {
+	dir := t.TempDir()
+	prepare(t, dir)
+	c := open(t, config(dir, "127.0.0.1:1"))
+	c.Record(numbered(0)) // still in memory
+	if err := c.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
+}
+
 // A refusal ends an upload that hangs, and nothing is left or sent afterwards.
 func TestRefusalEndsAnUpload(t *testing.T) {
 	dir := t.TempDir()
