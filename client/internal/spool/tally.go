@@ -72,7 +72,10 @@ func (s *Spool) writeTally(counts map[string]int64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(b, 0); err != nil {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := f.Write(b); err != nil {
 		return err
 	}
 	return f.Truncate(int64(len(b)))
