@@ -1,8 +1,8 @@
 // Package spool keeps what was recorded on disk until it is acknowledged.
 //
 // It guarantees that a record whose Append returned nil survives the death of
-// the process; that damage costs at most the damaged segment's rest and is
-// counted; that several processes can record into one
+// the process; that damage costs at most the damaged segment's rest, or the week
+// whose token it hits, and is counted; that several processes can record into one
 // folder and one at a time can send from it; that the folder never holds more
 // than its cap, nor anything for more than 30 days after its week or of a week
 // that has not come; and that Purge leaves nothing behind that was recorded. It
@@ -32,7 +32,7 @@
 //	<process>-<n>.open         the segment that it appends to
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
-//	<week>.token               the random number of this installation and week
+//	<week>.token               the random number of this installation and week, crc32c
 //	<batch id>.sent            one that was acknowledged, for the user to look at
 //	<week>.count               how many slices of the week were acknowledged
 //	upload.lock                held by the process that sends

@@ -46,6 +46,7 @@ func (s *Spool) Lease() (*Lease, error) {
 	}
 	s.adopt()
 	s.expire()
+	s.dropUnsendable()
 	return l, nil
 }
 

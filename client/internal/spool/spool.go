@@ -55,7 +55,7 @@ type Lost struct {
 	Capped  int // dropped, oldest first, to stay below the cap
 	Expired int // not sent within 30 days of their week
 	Removed int // in a segment that somebody else removed while it was written to
-	Damaged int // files with a damaged part
+	Damaged int // files with a damaged part, and records that cannot be sent without one
 	Refused int // records in batches that the collector will never take
 }
 
