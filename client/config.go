@@ -22,7 +22,8 @@ type Config struct {
 	Endpoint string // the collector, host:port
 
 	// Dir keeps the user's decision and the spool. "": the user's configuration
-	// folder, slicemetry below it.
+	// folder, slicemetry below it. Where the user has none Open fails: without a
+	// place for a decision nobody can agree to anything.
 	Dir string
 	// PolicyVersion is the version of the privacy policy that the host shows. A
 	// grant of an older one counts as no answer until it is given again. 0: 1.

@@ -19,7 +19,7 @@ type Dropped struct {
 	Capped  int `json:"capped"`  // kept, then dropped to stay below the spool's cap
 	Expired int `json:"expired"` // kept for longer than 30 days
 	Removed int `json:"removed"` // kept, then removed by somebody else
-	Damaged int `json:"damaged"` // files with a damaged part
+	Damaged int `json:"damaged"` // files with a damaged part, and events that cannot be sent without one
 	Refused int `json:"refused"` // by the collector, for ever
 }
 

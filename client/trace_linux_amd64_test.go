@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,8 @@ import (
 // call is one system call at its entry.
 type call struct {
 	number int
-	path   string // of calls that take one
+	path   string // of calls that take one, or a file that has one
+	target string // of a renaming
 	flags  int    // of openat
 }
 
@@ -120,6 +122,12 @@ func entry(tid int) call {
 		c.path = text(tid, r.Rdi)
 	case syscall.SYS_OPENAT:
 		c.path, c.flags = text(tid, r.Rsi), int(r.Rdx)
+	case syscall.SYS_RENAMEAT, sysRenameat2:
+		c.path, c.target = text(tid, r.Rsi), text(tid, r.R10)
+	case syscall.SYS_UNLINKAT:
+		c.path = text(tid, r.Rsi)
+	case syscall.SYS_FSYNC:
+		c.path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, r.Rdi))
 	}
 	return c
 }

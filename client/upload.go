@@ -256,6 +256,7 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
+			c.spool.Expire() // whether or not there is anything to send, or it may be
 		}
 		// What another process noted, and the end of a pause, hold here too.
 		granted := c.decision().State == Granted

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,29 +31,32 @@ func TestErasure(t *testing.T) {
 	}
 	defer s.Stop(context.Background())
 	leaves, stays := installation(t, s, 5), installation(t, s, 3)
-	count := func(user, condition string) (n uint64) {
+	count := func(user, table, condition string) (n uint64) {
 		t.Helper()
 		conn, err := s.Connect(user)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if err := conn.QueryRow(t.Context(), "SELECT count() FROM raw.slices FINAL WHERE "+condition).Scan(&n); err != nil {
+		if err := conn.QueryRow(t.Context(), "SELECT count() FROM "+table+" FINAL WHERE "+condition).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
-	unit := largestUnit(t, s)
-	if n := count(migrations.Aggregator, "1"); n != 8 {
-		t.Fatalf("%d rows before, want 8", n)
+	// counts checks how many rows of slices and of counters a user sees.
+	counts := func(when, user, condition string, slices, counters uint64) {
+		t.Helper()
+		if n, m := count(user, "raw.slices", condition), count(user, "raw.counters", condition); n != slices || m != counters {
+			t.Errorf("%s: %d rows of slices and %d of counters, want %d and %d", when, n, m, slices, counters)
+		}
 	}
+	unit, tokens := largestUnit(t, s), tokensOf(t, leaves)
+	counts("before", migrations.Aggregator, "1", 8, 2)
 	receipts, err := leaves.Erase(t.Context())
 	if err != nil || len(receipts) != 1 || len(receipts[0].Receipt) == 0 {
 		t.Fatalf("Erase() = %v, %v", receipts, err)
 	}
-	if n := count(migrations.Aggregator, "1"); n != 3 {
-		t.Errorf("%d rows are readable, want the other's 3", n)
-	}
+	counts("with the receipt", migrations.Aggregator, "1", 3, 1)
 	conn, err := s.Connect(migrations.Aggregator)
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +65,13 @@ func TestErasure(t *testing.T) {
 	if _, err := aggregator.Drop(t.Context(), conn, aggregator.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(localdb.Administrator, fmt.Sprintf("unit = %d", unit)); n != 0 {
-		t.Errorf("%d rows are left on the disk", n)
+	counts("of that installation, on the disk", localdb.Administrator, fmt.Sprintf("unit = %d", unit), 0, 0)
+	counts("of the other, on the disk", localdb.Administrator, "1", 3, 1)
+	forms := []string{fmt.Sprint(unit), fmt.Sprintf("%016x", unit), fmt.Sprintf("%016X", unit)}
+	for _, token := range tokens {
+		forms = append(forms, fmt.Sprintf("%x", token), fmt.Sprintf("%X", token), string(token), base64.StdEncoding.EncodeToString(token))
 	}
-	if n := count(localdb.Administrator, "1"); n != 3 {
-		t.Errorf("%d rows are left in all, want the other's 3", n)
-	}
-	unnamed(t, s, unit)
+	unnamed(t, s, forms)
 	if sent, err := stays.Sent(); err != nil || len(sent) != 1 {
 		t.Errorf("the other has %d requests, %v", len(sent), err)
 	}
@@ -116,8 +120,22 @@ func largestUnit(t *testing.T, s *stack.Stack) (unit uint64) {
 	return unit
 }
 
-// unnamed checks that no log and no mutation holds a unit's number.
-func unnamed(t *testing.T, s *stack.Stack, unit uint64) {
+// tokensOf are the unit tokens that a client sent.
+func tokensOf(t *testing.T, c *client.Client) (tokens [][]byte) {
+	t.Helper()
+	sent, err := c.Sent()
+	if err != nil || len(sent) == 0 {
+		t.Fatalf("Sent() = %d requests, %v", len(sent), err)
+	}
+	for _, r := range sent {
+		tokens = append(tokens, r.Message.GetBatch().GetUnitToken())
+	}
+	return tokens
+}
+
+// unnamed checks that no log and no mutation holds one of the forms of a unit's
+// number or token.
+func unnamed(t *testing.T, s *stack.Stack, forms []string) {
 	t.Helper()
 	conn, err := s.Connect(localdb.Administrator)
 	if err != nil {
@@ -141,7 +159,7 @@ func unnamed(t *testing.T, s *stack.Stack, unit uint64) {
 		texts = append(texts, string(data))
 	}
 	for _, text := range texts {
-		for _, form := range []string{fmt.Sprint(unit), fmt.Sprintf("%016x", unit), fmt.Sprintf("%016X", unit)} {
+		for _, form := range forms {
 			if i := strings.Index(text, form); i >= 0 {
 				t.Errorf("the unit is named: %.200s", text[max(0, i-100):])
 			}

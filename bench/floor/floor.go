@@ -30,6 +30,7 @@ type Database struct{ Address, User, Password string }
 // The collector's own, so that both insert in the same way.
 const (
 	flushAge  = 200 * time.Millisecond
+	spacing   = 2
 	flushRows = 50_000
 	inserters = 2
 )
@@ -41,13 +42,14 @@ type Server struct {
 	empty sync.Pool
 
 	mu   sync.Mutex
-	open *block // guarded by mu
+	open *block // guarded by mu, as is all below
 	last time.Time
+	age  time.Duration // after which the next insert is due
 }
 
 // New returns a server that runs until ctx ends.
 func New(ctx context.Context, database Database) (*Server, error) {
-	s := &Server{due: make(chan struct{}), empty: sync.Pool{New: func() any { return new(block) }}}
+	s := &Server{due: make(chan struct{}), age: flushAge, empty: sync.Pool{New: func() any { return new(block) }}}
 	for range inserters {
 		client, err := ch.Dial(ctx, ch.Options{Address: database.Address, User: database.User, Password: database.Password,
 			Database: "raw", Compression: ch.CompressionLZ4})
@@ -137,7 +139,7 @@ func (s *Server) flush(ctx context.Context) {
 		}
 		s.mu.Lock()
 		b := s.open
-		if b == nil || b.columns.rows() < flushRows && time.Since(s.last) < flushAge {
+		if b == nil || b.columns.rows() < flushRows && time.Since(s.last) < s.age {
 			s.mu.Unlock()
 			continue
 		}
@@ -162,8 +164,11 @@ func (s *Server) insertBlocks(ctx context.Context, client *ch.Client) {
 			continue // the other inserter has it
 		}
 		input := b.columns.input(s.types)
-		done := b.done
+		done, began := b.done, time.Now()
 		done.err = client.Do(ctx, ch.Query{Body: input.Into("slices"), Input: input, Settings: []ch.Setting{{Key: "async_insert", Value: "0", Important: true}}})
+		s.mu.Lock()
+		s.age = min(flushAge, spacing*time.Since(began))
+		s.mu.Unlock()
 		s.empty.Put(b)
 		close(done.c)
 	}

@@ -15,9 +15,11 @@ import (
 
 const (
 	// temporary names what a crash may leave behind. It begins with a dot so that
-	// no suffix of ours matches by accident.
-	temporary = ".new-*"
-	// stale is longer than any Replace takes: what is older has no owner.
+	// no suffix of ours matches by accident, and is ours alone: a host may keep
+	// other things in the folder that is swept.
+	temporary = ".slicemetry-*"
+	// stale is longer than any Replace takes: what is older has no owner, and what
+	// is newer than now by so much is of a clock that was wrong.
 	stale = time.Hour
 )
 
@@ -50,7 +52,7 @@ func Remove(path string) error {
 func Sweep(dir string) {
 	paths, _ := filepath.Glob(filepath.Join(dir, temporary)) // the pattern is well formed
 	for _, path := range paths {
-		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > stale {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()).Abs() > stale {
 			os.Remove(path)
 		}
 	}

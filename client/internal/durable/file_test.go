@@ -57,7 +57,10 @@ func TestRemove(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	for name, age := range map[string]time.Duration{".new-1": 2 * stale, ".new-2": 0, "kept": 2 * stale} {
+	for name, age := range map[string]time.Duration{
+		".slicemetry-1": 2 * stale, ".slicemetry-2": 0, "kept": 2 * stale, ".new-1": 2 * stale,
+		".slicemetry-3": -2 * stale, // by a clock that was ahead
+	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -68,7 +71,7 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	Sweep(dir)
-	assertNames(t, dir, ".new-2", "kept")
+	assertNames(t, dir, ".new-1", ".slicemetry-2", "kept")
 }
 
 func assertNames(t *testing.T, dir string, want ...string) {

@@ -1,12 +1,13 @@
 // Package spool keeps what was recorded on disk until it is acknowledged.
 //
 // It guarantees that a record whose Append returned nil survives the death of
-// the process; that damage costs at most the damaged segment's rest and is
-// counted; that several processes can record into one folder and one at a time
-// can send from it; that the folder never holds more than its cap, nor anything
-// for more than 30 days after its week; and that Purge leaves nothing behind
-// that was recorded. It does not guarantee survival of a power cut: that would
-// cost a sync for each record.
+// the process; that damage costs at most the damaged segment's rest, or the week
+// whose token it hits, and is counted; that several processes can record into one
+// folder and one at a time can send from it; that the folder never holds more
+// than its cap, nor anything for more than 30 days after its week or of a week
+// that has not come; and that Purge leaves nothing behind that was recorded. It
+// does not guarantee survival of a power cut: that would cost a sync for each
+// record.
 //
 // A segment is a batch. Its header fixes everything that a repetition must
 // repeat, and nothing is appended once it is sealed:
@@ -20,7 +21,10 @@
 //	             4        4       1
 //
 // Numbers are little endian; checksums are CRC-32C (Castagnoli). A segment ends
-// at the first frame that is cut off or does not match its checksum.
+// at the first frame that is cut off or does not match its checksum; a file that
+// is cut between two frames is as good as a shorter one. Every version has this
+// header, and seals by nothing but a new name: so an older host ends, expires and
+// counts what a newer one wrote, without reading it.
 //
 // The folder (0700, files 0600):
 //
@@ -28,8 +32,8 @@
 //	<process>-<n>.open         the segment that it appends to
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
-//	<week>.token               the random number of this installation and week
-//	<week>.draw                another one, never sent: what of a week is shown
+//	<week>.token               the random number of this installation and week, crc32c
+//	<week>.draw                another one, never sent, for what is shown; crc32c
 //	<batch id>.sent            one that was acknowledged, for the user to look at
 //	<week>.count               how many slices of the week were acknowledged
 //	lost.json                  how many events were not kept, by cause
@@ -38,6 +42,12 @@
 //
 // <process> is random and never used twice. A segment whose process does not
 // hold its lock has no owner: whoever takes that lock may seal it.
+//
+// Where the file system has no kernel locks, as some network homes, nothing can
+// be recorded or sent: Append and Lease fail, and Purge and Expire work. Processes
+// that cannot exclude each other would draw two tokens for a week, and would send
+// while another one refuses. Where locks hold on one machine only, a folder that
+// two machines use at once may do the same.
 //
 // Writes go through write(2). A mapped file would raise SIGBUS in the host when
 // the disk is full.

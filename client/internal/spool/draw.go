@@ -20,22 +20,18 @@ const (
 // Draw returns a period's random number by which the device chooses what it
 // shows: the same for all processes, never sent, and of no other origin than the
 // system's randomness, so that no other period's and no token says anything of it.
-// The first process to ask draws it. One that cannot be read is not drawn again,
-// because another process may hold it; who asks does without, until its period
-// expires.
+// The first process to ask draws it. A damaged one is not drawn again, because
+// another process may hold it; who asks does without until its week is gone.
 func (s *Spool) Draw(p period.Period) (uint64, error) {
 	path := filepath.Join(s.dir, p.String()+drawSuffix)
-	b, err := os.ReadFile(path)
+	b, err := readSummed(path, drawBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = s.newDraw(path); err == nil || errors.Is(err, fs.ErrExist) {
-			b, err = os.ReadFile(path)
+			b, err = readSummed(path, drawBytes)
 		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("spool: draw: %w", err)
-	}
-	if len(b) != drawBytes {
-		return 0, fmt.Errorf("spool: draw: %s has %d octets", p, len(b))
 	}
 	return binary.LittleEndian.Uint64(b), nil
 }
@@ -52,7 +48,7 @@ func (s *Spool) newDraw(path string) error {
 	}
 	b := make([]byte, drawBytes)
 	rand.Read(b) // never fails; a process without entropy ends instead
-	_, err = f.Write(b)
+	_, err = f.Write(summed(b))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path)) // a full disk
 	}

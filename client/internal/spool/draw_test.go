@@ -40,7 +40,7 @@ func TestDraw(t *testing.T) {
 		t.Errorf("a file that was cut off is %x", draw)
 	}
 	now = week.End().Add(period.Retention)
-	a.Expire()
+	Open(dir, clock).Expire()
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("30 days after its week: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slicemetry/slicemetry/client/internal/durable"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
@@ -28,10 +26,20 @@ type file struct {
 	changed time.Time
 }
 
+func (f file) suffix() string { return filepath.Ext(f.path) }
+
+// week returns the period of a file that is named after one.
+func (f file) week() (period.Period, error) {
+	return period.Parse(strings.TrimSuffix(filepath.Base(f.path), f.suffix()))
+}
+
+// unsent reports whether a file is a segment that is still to be sent.
+func (f file) unsent() bool { return f.suffix() == batchSuffix || f.suffix() == openSuffix }
+
 // occupied is what a file counts for the cap. One that is still written to
 // counts as it may become, so that several processes together keep the cap.
 func (f file) occupied() int64 {
-	if strings.HasSuffix(f.path, openSuffix) {
+	if f.suffix() == openSuffix {
 		return max(f.size, maxSegment)
 	}
 	return (f.size + block - 1) / block * block
@@ -59,84 +67,15 @@ func (s *Spool) files(suffix string) []file {
 	return list
 }
 
-// makeRoom drops the oldest sealed segments until a new one fits below the cap.
-// mu is held.
-func (s *Spool) makeRoom() error {
-	total := int64(maxSegment)
-	for _, f := range s.files("") {
-		total += f.occupied()
-	}
-	if total <= MaxBytes {
-		return nil
-	}
-	for _, f := range slices.Concat(s.files(badSuffix), s.files(sentSuffix), s.files(batchSuffix)) {
-		if total <= MaxBytes {
-			return nil
+// segmentsOf lists the segments of a week, whatever version wrote them.
+func (s *Spool) segmentsOf(p period.Period, suffixes ...string) []file {
+	return slices.DeleteFunc(s.files(""), func(f file) bool {
+		if !slices.Contains(suffixes, f.suffix()) {
+			return true
 		}
-		if strings.HasSuffix(f.path, batchSuffix) {
-			s.lost.Capped += countRecords(f.path)
-		}
-		if err := os.Remove(f.path); err == nil || errors.Is(err, fs.ErrNotExist) {
-			total -= f.occupied()
-		}
-	}
-	if total > MaxBytes {
-		return ErrFull
-	}
-	return nil
-}
-
-// expireEvery is how often a process looks for what is too old: it reads every
-// file's first octets, which is some milliseconds for a spool of small files.
-const expireEvery = time.Hour
-
-// expireIfDue is expire, for those who come often. mu is held.
-func (s *Spool) expireIfDue() {
-	if since := s.now().Sub(s.expired); since < 0 || since >= expireEvery {
-		s.expire()
-	}
-}
-
-// Expire removes what is too old. Lease and Append do it too, now and then.
-func (s *Spool) Expire() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expire()
-}
-
-// expire removes what belongs to weeks that ended more than 30 days ago, and
-// what cannot be read. mu is held.
-func (s *Spool) expire() {
-	now := s.now()
-	s.expired = now
-	for _, suffix := range []string{tokenSuffix, countSuffix, drawSuffix} {
-		for _, f := range s.files(suffix) {
-			p, err := period.Parse(strings.TrimSuffix(filepath.Base(f.path), suffix))
-			if err != nil || p.Expired(now) {
-				os.Remove(f.path)
-			}
-		}
-	}
-	for _, suffix := range []string{batchSuffix, badSuffix, sentSuffix} {
-		for _, f := range s.files(suffix) {
-			s.expireSegment(f.path, now)
-		}
-	}
-	durable.Sweep(s.dir)
-}
-
-func (s *Spool) expireSegment(path string, now time.Time) {
-	h, err := readHeader(path)
-	switch {
-	case errors.Is(err, ErrDamaged):
-		s.lost.Damaged++
-		os.Remove(path)
-	case err == nil && period.Period(h.Period).Expired(now):
-		if strings.HasSuffix(path, batchSuffix) { // others are counted already
-			s.lost.Expired += countRecords(path)
-		}
-		os.Remove(path)
-	}
+		h, err := readHeader(f.path)
+		return err != nil || h.Period != uint32(p)
+	})
 }
 
 // readHeader reads a segment's first octets.
@@ -147,41 +86,23 @@ func readHeader(path string) (Header, error) {
 	}
 	defer f.Close()
 	b := make([]byte, headerBytes)
-	if _, err := io.ReadFull(f, b); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return Header{}, ErrDamaged
-		}
+	if n, err := io.ReadFull(f, b); n < headerBytes && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return Header{}, err
 	}
 	return decodeHeader(b)
 }
 
-func countRecords(path string) int {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0
+// countRecords counts a segment's records. What another version wrote counts as
+// one: only that version knows how many there are.
+func countRecords(path string) (n int, damaged bool) {
+	b, damaged, err := readBatch(path)
+	switch {
+	case errors.Is(err, errVersion):
+		return 1, false
+	case err != nil:
+		return 0, damaged
 	}
-	_, records, _, _ := decode(b)
-	return len(records)
-}
-
-// countSlices counts the slices of one week in a segment.
-func countSlices(path string, p period.Period) int {
-	if h, err := readHeader(path); err != nil || h.Period != uint32(p) {
-		return 0
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	_, records, _, _ := decode(b)
-	n := 0
-	for _, r := range records {
-		if r.Kind == KindSlice {
-			n++
-		}
-	}
-	return n
+	return len(b.Records), damaged
 }
 
 // Recorded returns how many slices of a week this installation has recorded, in
@@ -190,7 +111,9 @@ func (s *Spool) Recorded(p period.Period) int {
 	n := s.acknowledged(p)
 	for _, suffix := range []string{openSuffix, batchSuffix, badSuffix} {
 		for _, f := range s.files(suffix) {
-			n += countSlices(f.path, p)
+			if b, _, err := readBatch(f.path); err == nil && b.Period == uint32(p) {
+				n += b.slices()
+			}
 		}
 	}
 	return n
@@ -216,7 +139,7 @@ func (s *Spool) acknowledged(p period.Period) int {
 
 // Empty reports whether the folder does not exist, or holds nothing but locks.
 func (s *Spool) Empty() bool {
-	return !slices.ContainsFunc(s.files(""), func(f file) bool { return filepath.Ext(f.path) != lockSuffix })
+	return !slices.ContainsFunc(s.files(""), func(f file) bool { return f.suffix() != lockSuffix })
 }
 
 // Usage is what a folder holds.
@@ -233,8 +156,9 @@ func (s *Spool) Usage() Usage {
 	var u Usage
 	for _, f := range s.files("") {
 		u.Bytes += (f.size + block - 1) / block * block
-		if strings.HasSuffix(f.path, batchSuffix) || strings.HasSuffix(f.path, openSuffix) {
-			u.Records += countRecords(f.path)
+		if f.unsent() {
+			n, _ := countRecords(f.path)
+			u.Records += n
 		}
 	}
 	batches := s.files(batchSuffix)

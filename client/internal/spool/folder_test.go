@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/slicemetry/slicemetry/internal/period"
 )
 
 // Somebody empties the user's configuration folder while a slicer runs: what was
@@ -70,64 +68,6 @@ func TestCrashLoopKeepsTheCap(t *testing.T) {
 	}
 	if n := len(sealed(t, s)); n != 2*MaxBytes/maxSegment+1 {
 		t.Errorf("%d batches", n)
-	}
-}
-
-// What processes that write at once may still write is set aside for them.
-func TestOpenSegmentsCountInFull(t *testing.T) {
-	dir := t.TempDir()
-	most := MaxBytes/maxSegment - 1 // less the room that lock files take
-	for range most {
-		appendAll(t, open(t, dir), week, "x")
-	}
-	late := open(t, dir)
-	if _, err := late.Append(week, 1, Record{KindSlice, nil}); err != nil {
-		t.Errorf("process %d: %v", most+1, err)
-	}
-	if _, err := open(t, dir).Append(week, 1, Record{KindSlice, nil}); !errors.Is(err, ErrFull) {
-		t.Errorf("one too many: %v, want ErrFull", err)
-	}
-	if err := late.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := open(t, dir).Append(week, 1, Record{KindSlice, nil}); err != nil {
-		t.Errorf("when another has ended: %v", err)
-	}
-}
-
-// Small files cost the disk whole blocks, and count so.
-func TestSmallFilesKeepTheCap(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	const n = MaxBytes/block + 100
-	for range n {
-		appendAll(t, s, week, "x")
-		if err := s.Seal(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	u := s.Usage()
-	if u.Bytes > MaxBytes || u.Batches > MaxBytes/block {
-		t.Errorf("usage %+v", u)
-	}
-	if lost := s.Lost().Capped; lost+u.Records != n {
-		t.Errorf("%d lost and %d kept, want %d together", lost, u.Records, n)
-	}
-}
-
-// A host that only records, and never sends, keeps nothing for too long either.
-func TestRecordingExpires(t *testing.T) {
-	clock := now
-	s := Open(t.TempDir(), func() time.Time { return clock })
-	t.Cleanup(func() { s.Close() })
-	appendAll(t, s, week, "old")
-	if err := s.Seal(); err != nil {
-		t.Fatal(err)
-	}
-	clock = week.End().Add(period.Retention)
-	appendAll(t, s, period.Of(clock), "new")
-	if u := s.Usage(); u.Batches != 0 || s.Lost().Expired != 1 {
-		t.Errorf("usage %+v, %d expired, want no batch and 1", u, s.Lost().Expired)
 	}
 }
 

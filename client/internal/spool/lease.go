@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,9 +14,6 @@ import (
 	"github.com/slicemetry/slicemetry/client/internal/durable"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
-
-// tokenBytes is the length of a unit token: 128 bits never meet by chance.
-const tokenBytes = 16
 
 // ErrBusy says that another process is sending.
 var ErrBusy = errors.New("spool: another process is sending")
@@ -50,6 +46,7 @@ func (s *Spool) Lease() (*Lease, error) {
 	}
 	s.adopt()
 	s.expire()
+	s.dropUnsendable()
 	return l, nil
 }
 
@@ -76,24 +73,35 @@ func (b *Batch) slices() int {
 	return n
 }
 
+// readBatch reads a segment. damaged says that a part of it is.
+func readBatch(path string) (b *Batch, damaged bool, err error) {
+	octets, err := os.ReadFile(path)
+	if err != nil {
+		return nil, false, err
+	}
+	b = &Batch{path: path}
+	b.Header, b.Records, damaged, err = decode(octets)
+	return b, damaged, err
+}
+
 // Batches returns the sealed segments, the oldest first.
 func (l *Lease) Batches() []*Batch {
 	l.spool.mu.Lock()
 	defer l.spool.mu.Unlock()
 	var list []*Batch
 	for _, f := range l.spool.files(batchSuffix) {
-		b, err := os.ReadFile(f.path)
-		if err != nil {
-			continue // dropped meanwhile, to make room
-		}
-		h, records, damaged, err := decode(b)
-		if err != nil {
-			continue // expire counts and removes it
-		}
+		b, damaged, err := readBatch(f.path)
 		if damaged {
 			l.spool.countDamaged(f.path)
 		}
-		list = append(list, &Batch{Header: h, Records: records, State: Waiting, path: f.path})
+		switch {
+		case err != nil: // dropped meanwhile, or a newer host's to send
+		case len(b.Records) == 0:
+			os.Remove(f.path) // damaged from its first record on
+		default:
+			b.State = Waiting
+			list = append(list, b)
+		}
 	}
 	return list
 }
@@ -138,24 +146,4 @@ func (l *Lease) Quarantine(b *Batch) error {
 		os.Remove(bad[0].path)
 	}
 	return nil
-}
-
-// Token returns this installation's random number for a period, and draws it
-// where there is none yet.
-func (l *Lease) Token(p period.Period) ([]byte, error) {
-	path := filepath.Join(l.spool.dir, p.String()+tokenSuffix)
-	token, err := os.ReadFile(path)
-	if err == nil && len(token) == tokenBytes {
-		return token, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("spool: token: %w", err)
-	}
-	// Missing, or damaged. The lease is held, so nobody else draws now.
-	token = make([]byte, tokenBytes)
-	rand.Read(token) // never fails; a process without entropy ends instead
-	if err := durable.Replace(path, token); err != nil {
-		return nil, fmt.Errorf("spool: token: %w", err)
-	}
-	return token, nil
 }

@@ -23,9 +23,9 @@ func (s *Spool) adopt() {
 		switch {
 		case strings.HasSuffix(name, openSuffix):
 			if owner, _, _ := strings.Cut(name, "-"); owner != s.process {
-				s.ifDead(owner, func() { s.sealOrphan(f.path) })
+				s.ifDead(owner, func() { s.sealOrphan(f) })
 			}
-		case strings.HasSuffix(name, lockSuffix) && name != uploadLock && name != tallyLock && time.Since(f.changed) > staleLock:
+		case strings.HasSuffix(name, lockSuffix) && name != uploadLock && name != tallyLock && time.Since(f.changed).Abs() > staleLock:
 			if owner := strings.TrimSuffix(name, lockSuffix); owner != s.process {
 				s.ifDead(owner, func() {})
 			}
@@ -48,25 +48,21 @@ func (s *Spool) ifDead(process string, f func()) {
 	os.Remove(path)
 }
 
-func (s *Spool) sealOrphan(path string) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return // adopted by another
-	}
-	h, records, damaged, err := decode(b)
-	if errors.Is(err, errVersion) {
-		return // a newer host's, for a newer one to seal
-	}
-	sealed := s.batchPath(h)
-	if err != nil || len(records) == 0 {
-		if damaged {
-			s.countDamaged(path)
+// sealOrphan does what its process would have done. One of another version is
+// renamed too, which is all that sealing is in every version.
+func (s *Spool) sealOrphan(f file) {
+	b, damaged, err := readBatch(f.path)
+	switch {
+	case errors.Is(err, ErrDamaged) || err == nil && len(b.Records) == 0:
+		if damaged && f.size > 0 { // an empty file's process had not begun to write
+			s.countDamaged(f.path)
 		}
-		os.Remove(path)
-		return
+		os.Remove(f.path)
+	case err == nil || errors.Is(err, errVersion):
+		sealed := s.batchPath(b.Header)
+		if damaged {
+			s.countDamaged(sealed)
+		}
+		os.Rename(f.path, sealed) // where it fails the segment stays, for the next one
 	}
-	if damaged {
-		s.countDamaged(sealed)
-	}
-	os.Rename(path, sealed) // where it fails the segment stays, for the next one
 }

@@ -31,8 +31,7 @@ type Header struct {
 
 const (
 	// A segment begins with magic and a digit, its version. Every version has this
-	// version's header, so that an older host which shares the folder knows when a
-	// newer one's segment expires, and leaves it alone until then.
+	// version's header (see the package comment).
 	magic       = "SMS"
 	version     = '1'
 	headerBytes = 36
@@ -43,8 +42,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// ErrDamaged says that a file does not begin as a segment does.
-var ErrDamaged = errors.New("spool: not a segment")
+// ErrDamaged says that a file does not hold what was written.
+var ErrDamaged = errors.New("spool: damaged")
 
 // errVersion says that a segment is of another version of this library.
 var errVersion = errors.New("spool: a segment of another version")

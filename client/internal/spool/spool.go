@@ -8,13 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 
-	"github.com/slicemetry/slicemetry/client/internal/durable"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
@@ -57,7 +55,7 @@ type Lost struct {
 	Capped  int // dropped, oldest first, to stay below the cap
 	Expired int // not sent within 30 days of their week
 	Removed int // in a segment that somebody else removed while it was written to
-	Damaged int // files with a damaged part
+	Damaged int // files with a damaged part, and records that cannot be sent without one
 	Refused int // records in batches that the collector will never take
 }
 
@@ -180,16 +178,18 @@ func (s *Spool) begin(h Header) error {
 	}
 	s.adopt()
 	s.expireIfDue()
-	if err := s.makeRoom(); err != nil {
-		return err
-	}
 	s.number++
 	path := filepath.Join(s.dir, fmt.Sprintf("%s-%d%s", s.process, s.number, openSuffix))
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("spool: begin: %w", err)
 	}
-	if _, err := f.Write(h.encode()); err != nil {
+	// The file is there, and counts in full, before anybody looks for room: of
+	// processes that begin at once the last one to look sees all the others.
+	if err = s.makeRoom(); err == nil {
+		_, err = f.Write(h.encode())
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("spool: begin: %w", err), f.Close(), os.Remove(path))
 	}
 	s.active, s.header, s.records, s.bytes = f, h, 0, headerBytes
@@ -214,6 +214,7 @@ func (s *Spool) register() error {
 	}
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	if ok, err := lock.TryLock(); err != nil {
+		os.Remove(path) // where nothing can be locked nobody else would
 		return fmt.Errorf("spool: lock: %w", err)
 	} else if !ok {
 		return errors.New("spool: lock: held by another")
@@ -292,41 +293,4 @@ func (s *Spool) Lost() Lost {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lost
-}
-
-// Purge removes everything that was recorded, durably, before it returns; only
-// empty lock files stay. What another process appends afterwards is its own
-// matter: it asks for consent too.
-func (s *Spool) Purge() error {
-	return s.remove(func(f file) bool { return filepath.Ext(f.path) != lockSuffix })
-}
-
-// PurgeWaiting removes what was recorded and not sent, in the same way.
-func (s *Spool) PurgeWaiting() error {
-	return s.remove(func(f file) bool {
-		return slices.Contains([]string{openSuffix, batchSuffix, badSuffix}, filepath.Ext(f.path))
-	})
-}
-
-func (s *Spool) remove(which func(file) bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active != nil {
-		s.active.Close()
-		s.active = nil
-	}
-	var problems []error
-	for _, f := range s.files("") {
-		if !which(f) {
-			continue
-		}
-		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, err)
-		}
-	}
-	problems = append(problems, durable.SyncFolder(s.dir))
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("spool: purge: %w", err)
-	}
-	return nil
 }

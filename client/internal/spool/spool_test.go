@@ -1,12 +1,10 @@
 package spool
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -142,50 +140,6 @@ func TestLeaseIsExclusive(t *testing.T) {
 	}
 }
 
-func TestTokensLiveForTheirWeek(t *testing.T) {
-	dir := t.TempDir()
-	clock := now
-	s := Open(dir, func() time.Time { return clock })
-	token := func(p period.Period) []byte {
-		lease, err := s.Lease()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer lease.Release()
-		b, err := lease.Token(p)
-		if err != nil || len(b) != 16 {
-			t.Fatalf("Token() = %x, %v", b, err)
-		}
-		return b
-	}
-	first, other := token(week), token(week.Next())
-	if !bytes.Equal(first, token(week)) || bytes.Equal(first, other) {
-		t.Error("a week has one token, of its own")
-	}
-	clock = week.End().Add(period.Retention)
-	if bytes.Equal(first, token(week)) {
-		t.Error("the token is still known 30 days after its week")
-	}
-	if !bytes.Equal(other, token(week.Next())) {
-		t.Error("the next week's token is gone early")
-	}
-}
-
-func TestOldBatchesExpire(t *testing.T) {
-	dir := t.TempDir()
-	clock := now
-	s := Open(dir, func() time.Time { return clock })
-	appendAll(t, s, week, "old", "older")
-	clock = week.End().Add(period.Retention - time.Second)
-	if n := len(sealed(t, s)); n != 1 {
-		t.Fatalf("%d batches a second early", n)
-	}
-	clock = clock.Add(time.Second)
-	if n := len(sealed(t, s)); n != 0 || s.Lost().Expired != 2 {
-		t.Errorf("%d batches, %d expired, want 0 and 2", n, s.Lost().Expired)
-	}
-}
-
 // The cap holds whatever is written, and what makes room is the oldest.
 func TestCap(t *testing.T) {
 	dir := t.TempDir()
@@ -283,33 +237,53 @@ func TestDamagedFilesAreCounted(t *testing.T) {
 // Hosts with different versions of the library share a folder: the older one
 // neither sends nor loses what the newer one wrote, and still lets it expire.
 func TestNewerSegmentsAreLeftAlone(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
+	clock := now
+	s := Open(t.TempDir(), func() time.Time { return clock })
+	t.Cleanup(func() { s.Close() })
 	appendAll(t, s, week, "ours")
-	newer := newHeader(uint32(week), 1).encode()[:headerBytes-4]
-	newer[len(magic)] = version + 1
-	newer = binary.LittleEndian.AppendUint32(newer, crc32.Checksum(newer, castagnoli))
-	path, filling := filepath.Join(dir, "0000"+batchSuffix), filepath.Join(dir, "DIED-1"+openSuffix)
-	for _, path := range []string{path, filling} {
-		if err := os.WriteFile(path, append(newer, "as only the newer one knows"...), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	writeNewer(t, s, "0000"+batchSuffix)
+	died := writeNewer(t, s, "DIED-1"+openSuffix)
+	if batches := sealed(t, s); len(batches) != 1 || s.Lost() != (Lost{}) {
+		t.Errorf("%d batches, lost %+v, want our own one and nothing", len(batches), s.Lost())
 	}
-	if batches := sealed(t, s); len(batches) != 1 || s.Lost().Damaged != 0 {
-		t.Errorf("%d batches, %d damaged, want our own one and none", len(batches), s.Lost().Damaged)
-	}
-	for _, path := range []string{path, filling} {
+	// The newer host's next process finds what its last one left as a batch.
+	for _, path := range []string{filepath.Join(s.dir, "0000"+batchSuffix), s.batchPath(died)} {
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("the newer host's segment: %v", err)
 		}
 	}
-	s.mu.Lock()
-	s.now = func() time.Time { return week.End().AddDate(0, 0, 31) }
-	s.expire()
-	s.mu.Unlock()
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a month after its week the newer host's segment is still there: %v", err)
+	clock = week.End().AddDate(0, 0, 31)
+	if sealed(t, s); !s.Empty() || s.Lost() != (Lost{Expired: 3}) {
+		t.Errorf("a month after its week there is %+v, lost %+v", s.Usage(), s.Lost())
 	}
+}
+
+// writeNewer writes a segment as a newer version would.
+func writeNewer(t testing.TB, s *Spool, name string) Header {
+	t.Helper()
+	h := newHeader(uint32(week), 1)
+	newer := h.encode()[:headerBytes-4]
+	newer[len(magic)] = version + 1
+	newer = binary.LittleEndian.AppendUint32(newer, crc32.Checksum(newer, castagnoli))
+	writeFile(t, s, name, string(newer)+"as only the newer one knows")
+	return h
+}
+
+func writeFile(t testing.TB, s *Spool, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names lists what the folder holds but for locks.
+func names(s *Spool) (list []string) {
+	for _, f := range s.files("") {
+		if f.suffix() != lockSuffix {
+			list = append(list, filepath.Base(f.path))
+		}
+	}
+	return list
 }
 
 func TestFilesArePrivate(t *testing.T) {
