@@ -78,6 +78,67 @@ func TestRemovedIsCounted(t *testing.T) {
 	}
 }
 
+// What is damaged is counted once, however many processes meet it.
+func TestDamageIsCountedOnce(t *testing.T) {
+	flip := func(t *testing.T, path string) {
+		t.Helper()
+		octets, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		octets[len(octets)-1] ^= 1
+		if err := os.WriteFile(path, octets, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, suffix string
+		damage       func(t *testing.T, path string)
+		want         int
+	}{
+		{"a batch", ".batch", flip, 1},
+		{"a token", ".token", flip, 1 + 3}, // and the events of its week
+		{"what a dead process left", ".batch", func(t *testing.T, path string) {
+			flip(t, path)
+			if err := os.Rename(path, filepath.Join(filepath.Dir(path), "DEAD-1.open")); err != nil {
+				t.Fatal(err)
+			}
+		}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := config(t.TempDir(), "127.0.0.1:1")
+			c := granted(t, cfg)
+			c.Record(numbered(0))
+			c.Record(numbered(1))
+			if _, err := c.Preview(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			paths, err := filepath.Glob(filepath.Join(cfg.Dir, "spool", "*"+tt.suffix))
+			if err != nil || len(paths) != 1 {
+				t.Fatalf("%q, %v", paths, err)
+			}
+			tt.damage(t, paths[0])
+			for process := range 3 {
+				c := open(t, cfg)
+				if process == 0 {
+					c.Record(numbered(2)) // and seals what the dead left
+				} else if _, err := c.Preview(); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := open(t, cfg).Status().Dropped; got != (client.Dropped{Damaged: tt.want}) {
+				t.Errorf("dropped %+v, want %d damaged", got, tt.want)
+			}
+		})
+	}
+}
+
 // A count of something old does not make a folder that nobody agreed to.
 func TestNothingIsToldWithoutConsent(t *testing.T) {
 	r := clienttest.Start(t)

@@ -73,6 +73,15 @@ func (b *Batch) slices() int {
 	return n
 }
 
+// size is what a file takes that holds these records.
+func (b *Batch) size() int64 {
+	n := int64(headerBytes)
+	for _, r := range b.Records {
+		n += frameSize(r)
+	}
+	return n
+}
+
 // readBatch reads a segment. damaged says that a part of it is.
 func readBatch(path string) (b *Batch, damaged bool, err error) {
 	octets, err := os.ReadFile(path)
@@ -93,6 +102,9 @@ func (l *Lease) Batches() []*Batch {
 		b, damaged, err := readBatch(f.path)
 		if damaged {
 			l.spool.countDamaged(f.path)
+			if err == nil { // what is good ends it from now on: it is counted by no other process
+				_ = os.Truncate(f.path, b.size())
+			}
 		}
 		switch {
 		case err != nil: // dropped meanwhile, or a newer host's to send

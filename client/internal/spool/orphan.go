@@ -62,6 +62,7 @@ func (s *Spool) sealOrphan(f file) {
 		sealed := s.batchPath(b.Header)
 		if damaged {
 			s.countDamaged(sealed)
+			_ = os.Truncate(f.path, b.size())
 		}
 		os.Rename(f.path, sealed) // where it fails the segment stays, for the next one
 	}

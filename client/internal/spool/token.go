@@ -20,6 +20,9 @@ import (
 // file a checksum follows.
 const tokenBytes = 16
 
+// countedBytes is the length that a damaged token is given: one that no cut leaves.
+const countedBytes = 32
+
 func (s *Spool) tokenPath(p period.Period) string {
 	return filepath.Join(s.dir, p.String()+tokenSuffix)
 }
@@ -70,7 +73,10 @@ func (s *Spool) dropUnsendable() {
 		if _, damaged := readToken(f.path); err != nil || !errors.Is(damaged, ErrDamaged) {
 			continue
 		}
-		s.countDamaged(f.path)
+		if f.size != countedBytes {
+			s.countDamaged(f.path)
+			_ = os.Truncate(f.path, countedBytes) // so that no other process counts it
+		}
 		for _, b := range s.segmentsOf(p, batchSuffix) {
 			_ = s.drop(b, &s.lost.Damaged) // what stays has no token
 		}
