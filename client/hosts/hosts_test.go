@@ -4,6 +4,7 @@ package hosts
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"io/fs"
 	"os"
@@ -45,6 +46,32 @@ func agent(t *testing.T) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return path
+}
+
+// What a distribution ships needs no library of the system's.
+func TestMadeStatic(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := regexp.MustCompile(`(?m)^\t(.*go build .*) -o bin/ (\./client/cmd/\.\.\.)$`).FindStringSubmatch(string(makefile))
+	if recipe == nil {
+		t.Fatal("the Makefile builds no client command")
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(need(t, "bash"), "-c", recipe[1]+" -o "+dir+"/ "+recipe[2])
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	program, err := elf.Open(filepath.Join(dir, "slicemetry-agent"))
+	if err != nil {
+		t.Skipf("not a system of ELF: %v", err)
+	}
+	defer program.Close()
+	if libraries, err := program.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("it needs %v, %v", libraries, err)
+	}
 }
 
 // environment is this one without opt-outs, of which a check machine has some.
@@ -151,25 +178,63 @@ func TestCPP(t *testing.T) {
 	}
 }
 
-// The examples of docs/hosts.md run, one after another, as they are written.
-func TestDocument(t *testing.T) {
-	shell, agent := need(t, "bash"), agent(t)
-	text, err := os.ReadFile("../../docs/hosts.md")
+// documented is an environment with the agent in PATH and a collector.
+func documented(t *testing.T) []string {
+	agent, r := agent(t), clienttest.Start(t)
+	return environment("SLICEMETRY_DIR="+filepath.Join(t.TempDir(), "state"), "SLICEMETRY_ENDPOINT="+r.Addr(), "SLICEMETRY_PLAINTEXT=true",
+		"PATH="+filepath.Dir(agent)+":"+os.Getenv("PATH"))
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := clienttest.Start(t)
-	env := environment("SLICEMETRY_DIR="+filepath.Join(t.TempDir(), "state"), "SLICEMETRY_ENDPOINT="+r.Addr(), "SLICEMETRY_PLAINTEXT=true",
-		"PATH="+filepath.Dir(agent)+":"+os.Getenv("PATH"))
-	examples := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	return string(text)
+}
+
+// The examples of docs/hosts.md run, one after another, as they are written.
+func TestDocument(t *testing.T) {
+	shell := need(t, "bash")
+	env := documented(t)
+	examples := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(document(t, "hosts.md"), -1)
 	var all strings.Builder
 	for _, example := range examples {
 		out := run(t, env, shell, "-eu", "-o", "pipefail", "-c", example[1])
 		all.WriteString(out)
 	}
-	for _, want := range []string{"unknown", "granted (user)", "event 2", "layerHeightUm", "waiting,", "ultimaker_s5", "models_hash", "refused (user)"} {
+	for _, want := range []string{"unknown", "ADHESION_SKIRT", "not in the catalogue", "granted (user)", "event 2", "layerHeightUm", "waiting,", "ultimaker_s5", "models_hash",
+		"refused (user)"} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("the examples do not show %q:\n%s", want, &all)
 		}
+	}
+}
+
+// The commands that tables of docs/hosts.md and docs/privacy.md name can be called
+// as they stand there, each by a user who agreed.
+func TestDocumentedCommands(t *testing.T) {
+	shell := need(t, "bash")
+	env := documented(t)
+	called := 0
+	for name, table := range map[string]*regexp.Regexp{
+		"hosts.md":   regexp.MustCompile(`(?ms)^\| command \|.*?\n\n`),
+		"privacy.md": regexp.MustCompile(`(?ms)^\| right \|.*?\n\n`),
+	} {
+		for row := range strings.Lines(table.FindString(document(t, name))) {
+			columns := append(strings.Split(row, "|"), "", "")
+			for _, code := range regexp.MustCompile("`([a-z].*?)`").FindAllStringSubmatch(columns[map[string]int{"hosts.md": 1, "privacy.md": 2}[name]], -1) {
+				line := strings.NewReplacer("[", "", "]", "", "a,b", "machine,material").Replace(code[1])
+				if line == "withdraw" {
+					line = "consent withdraw"
+				}
+				run(t, env, shell, "-euc", "slicemetry-agent consent grant && slicemetry-agent "+line+" </dev/null")
+				called++
+			}
+		}
+	}
+	if called < 20 {
+		t.Errorf("%d commands were found in the tables", called)
 	}
 }
