@@ -32,11 +32,12 @@ func run(t *testing.T, input string, args ...string) (out, errors string, code i
 	return runIn(t, nil, input, args...)
 }
 
-// command is the command as a process, with an environment of its own.
+// command is the command as a process, with an environment of its own. The race
+// detector would wait for a second at each one's end.
 func command(t *testing.T, environment []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append([]string{commandVariable + "=1", "HOME=" + t.TempDir()}, environment...)
+	cmd.Env = append([]string{commandVariable + "=1", "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, environment...)
 	return cmd
 }
 
