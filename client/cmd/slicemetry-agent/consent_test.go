@@ -16,23 +16,24 @@ func TestGrantThatChangesNothing(t *testing.T) {
 		args        []string
 		code        int
 		state       string
-		ask         bool // afterwards
+		ask         bool // before
 	}{
-		{name: "yes", code: exitOK, state: `"state": "granted"`},
-		{name: "flags after the word", args: []string{"-kinds", "machine,material"}, code: exitOK, state: `"material"`},
+		{name: "yes", ask: true, code: exitOK, state: `"state": "granted"`},
+		{name: "flags after the word", ask: true, args: []string{"-kinds", "machine,material"}, code: exitOK, state: `"material"`},
 		{name: "a newer policy", said: `{"policy": 2}`, code: exitNoConsent, state: `"rule": "policy version 2 has not been agreed to"`},
-		{name: "the newer policy is shown", said: `{"policy": 2}`, args: []string{"-policy", "2"}, code: exitOK, state: `"state": "granted"`},
+		{name: "the newer policy is shown", ask: true, said: `{"policy": 2}`, args: []string{"-policy", "2"}, code: exitOK, state: `"state": "granted"`},
 		{name: "switched off", environment: []string{"DO_NOT_TRACK=1"}, code: exitNoConsent, state: `"rule": "environment: DO_NOT_TRACK"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			if tt.said != "" {
+			if tt.said != "" { // in answer to what was sent before
+				run(t, "", "consent", "grant", "-dir", dir)
 				if err := os.WriteFile(filepath.Join(dir, "collector.json"), []byte(tt.said), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
 			flags := append([]string{"-dir", dir, "-json"}, tt.args...)
-			if out, _, _ := runIn(t, tt.environment, "", append([]string{"consent", "status"}, flags...)...); strings.Contains(out, `"ask": true`) != (tt.environment == nil) {
+			if out, _, _ := runIn(t, tt.environment, "", append([]string{"consent", "status"}, flags...)...); strings.Contains(out, `"ask": true`) != tt.ask {
 				t.Errorf("before: %s", out)
 			}
 			out, said, code := runIn(t, tt.environment, "", append([]string{"consent", "grant"}, flags...)...)

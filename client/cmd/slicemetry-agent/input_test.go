@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -82,7 +83,8 @@ func TestWhatIsNotKept(t *testing.T) {
 	const event = `{"machine": "ultimaker_s5"}`
 	t.Run("disk", func(t *testing.T) {
 		dir := granted(t)
-		if err := os.WriteFile(filepath.Join(dir, "spool"), nil, 0o600); err != nil {
+		spool := filepath.Join(dir, "spool")
+		if err := errors.Join(os.RemoveAll(spool), os.WriteFile(spool, nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		for _, tt := range []struct{ command, input string }{{"record", event + event}, {"count", `{"slicesStarted": 1}{"slicesFinished": 1}`}} {
