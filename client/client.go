@@ -19,7 +19,11 @@ type Client struct {
 	spool *spool.Spool
 	queue queue
 	drops drops
+	told  told
 	on    atomic.Bool // whether Record does anything; kept in step with the decision
+	// withdrawn says that the user refused and a yes may still be on the disk.
+	// Until the next grant this process does not follow it.
+	withdrawn atomic.Bool
 
 	mu      sync.Mutex
 	closed  bool               // guarded by mu, as is all below
@@ -40,12 +44,13 @@ type Client struct {
 }
 
 // Open prepares a client. Without the user's consent it touches nothing.
-func Open(cfg Config) (*Client, error) {
+func Open(cfg Config) (opened *Client, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("client: configuration: %w", err)
 	}
 	alive, end := context.WithCancel(context.Background())
 	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
+	defer c.rescue(&err)
 	c.queue.init()
 	if err := errors.Join(c.finishRefusal(), c.finishTakingBack()); err != nil {
 		cfg.Logger.Warn("what the user took back is not removed", "error", err)
@@ -63,9 +68,11 @@ func Open(cfg Config) (*Client, error) {
 
 // apply brings the goroutines in step with the decision in force. mu is held.
 func (c *Client) apply() {
-	consent := decide(&c.cfg)
-	granted := consent.State == Granted && !c.closed
-	c.draws.Store(&draws{secret: consent.secret})
+	granted := c.decision().State == Granted && !c.closed
+	if granted {
+		c.loadDraws()
+		_ = c.finishRefusal() // where another process noted one meanwhile
+	}
 	switch {
 	case granted && c.cancel == nil:
 		ctx, cancel := context.WithCancel(context.Background())
@@ -81,6 +88,23 @@ func (c *Client) apply() {
 		c.queue.take(records{})
 	}
 	c.on.Store(granted)
+}
+
+// follow brings the client in step with the decision in force, which another
+// process may have noted. Whoever holds the lock does it, or closes the client; and
+// waiting for it here would let a Logger that asks for the Status wait for itself.
+func (c *Client) follow() Consent {
+	d := c.decision()
+	if (d.State == Granted) == c.on.Load() || !c.mu.TryLock() {
+		return d
+	}
+	defer c.mu.Unlock()
+	if d = c.decision(); d.State == Granted {
+		c.apply()
+	} else {
+		c.on.Store(false) // the goroutines see it themselves
+	}
+	return d
 }
 
 // Record queues one completed output. It may be called from any thread; it does
@@ -103,10 +127,11 @@ func (c *Client) Count(u *telemetryv1.UsageCounters) {
 // Close writes what is queued to the spool and ends the client's goroutines. It
 // returns within a moment whatever the network does; what was not sent is sent
 // by the next run.
-func (c *Client) Close() error {
+func (c *Client) Close() (err error) {
 	if c == nil {
 		return nil
 	}
+	defer c.rescue(&err)
 	c.on.Store(false)
 	c.end() // of what other threads still send
 	c.mu.Lock()
@@ -121,7 +146,9 @@ func (c *Client) Close() error {
 		c.cancel, c.drain = nil, nil
 		c.on.Store(false) // a goroutine may have looked at the decision meanwhile
 	}
-	if err := c.spool.Close(); err != nil {
+	err = c.spool.Close()
+	c.tell()
+	if err != nil {
 		return fmt.Errorf("client: close: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,9 +267,15 @@ func TestAnswers(t *testing.T) {
 }
 
 // Whatever the network does, Close waits for no answer, leaves no goroutine and
-// loses nothing of ten thousand queued events.
+// loses nothing of ten thousand queued events, in any of three runs. How long it
+// takes is what storing the events takes: the bar is the median, because a machine
+// that does other things too may hold up a run, and it holds up some on each side.
 func TestCloseIsPrompt(t *testing.T) {
-	const n, bound = 10_000, 50 * time.Millisecond
+	const n, bound = 10_000, 100 * time.Millisecond
+	tries := 3
+	if raceDetector {
+		tries = 1
+	}
 	for _, tt := range []struct {
 		name   string
 		answer clienttest.Answer
@@ -283,12 +290,12 @@ func TestCloseIsPrompt(t *testing.T) {
 		{"absent", clienttest.Answer{}, "127.0.0.1:1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			best := time.Hour // of some, for a machine that does other things too
-			for try := 0; try < 5 && best > bound && (try == 0 || !raceDetector); try++ {
+			var took []time.Duration
+			for range tries {
 				r := clienttest.Start(t)
 				r.Script(tt.answer)
 				cfg := config(t.TempDir(), cmp.Or(tt.fixed, r.Addr()))
-				best = min(best, closeFull(t, cfg, n))
+				took = append(took, closeFull(t, cfg, n))
 				cfg.Endpoint = r.Addr()
 				r.Script()
 				if err := os.Remove(filepath.Join(cfg.Dir, "schedule.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -300,8 +307,10 @@ func TestCloseIsPrompt(t *testing.T) {
 				}
 				assertOnce(t, r, n)
 			}
-			if best > bound && !raceDetector {
-				t.Errorf("Close took %s, want at most %s", best, bound)
+			slices.Sort(took)
+			t.Logf("Close took %s", took)
+			if median := took[len(took)/2]; median > bound && !raceDetector {
+				t.Errorf("Close took %s, want at most %s", median, bound)
 			}
 		})
 	}
@@ -379,6 +388,7 @@ func TestUnwritableFolder(t *testing.T) {
 	dir := t.TempDir()
 	r := clienttest.Start(t)
 	c := granted(t, config(dir, r.Addr()))
+	dir = filepath.Join(dir, "spool")
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
@@ -395,11 +405,11 @@ func TestUnwritableFolder(t *testing.T) {
 func testFolderIsAFile(t *testing.T) {
 	dir := t.TempDir()
 	r := clienttest.Start(t)
-	c := granted(t, config(dir, r.Addr()))
 	obstacle := filepath.Join(dir, "spool")
 	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	c := granted(t, config(dir, r.Addr()))
 	c.Record(numbered(0))
 	if _, err := c.Preview(); err == nil {
 		t.Error("Preview() of an unwritable folder works")

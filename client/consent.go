@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +34,6 @@ type Consent struct {
 	Rule          string    `json:"rule"`                     // what decided: "user", "environment: DO_NOT_TRACK", ...
 
 	categories rules.Categories
-	secret     []byte
 	unfinished bool // record.TakesBack
 }
 
@@ -45,18 +43,14 @@ type record struct {
 	Format        int      `json:"format"`
 	State         State    `json:"state"`
 	PolicyVersion uint32   `json:"policy_version,omitempty"`
-	Categories    []string `json:"categories,omitempty"` // none: all
+	Categories    []string `json:"categories,omitempty"` // all by name: what is added later was not agreed to
 	Date          string   `json:"date"`
-	// Secret never leaves the device. From it comes which of many changed settings
-	// are shown, the same ones for a week.
-	Secret []byte `json:"secret,omitempty"`
 	// TakesBack says that what was recorded before is still to be removed: the user
 	// agreed to more then.
 	TakesBack bool `json:"takes_back,omitempty"`
 }
 
 const (
-	secretBytes  = 16
 	recordFormat = 1
 	recordFile   = "consent.json"
 )
@@ -72,10 +66,18 @@ var optOuts = []struct {
 	{"CI", func(v string) bool { return v != "" && v != "false" && v != "0" }},
 }
 
-// decide applies the rules in their order: the system's file, the environment,
+// telemetry is set by who builds a program that must never send anything, such as a
+// distribution: -ldflags "-X github.com/slicemetry/slicemetry/client.telemetry=off".
+// Whatever it is set to means off, as with the system's file.
+var telemetry string
+
+// decide applies the rules in their order: the build, the system's file, the environment,
 // the user, the policy in force, the collector's wish to pause. Each can only
 // take away what the one after it would allow.
 func decide(cfg *Config) Consent {
+	if telemetry != "" {
+		return Consent{State: Refused, Rule: "build: telemetry=" + telemetry}
+	}
 	if rule := systemRule(cfg.SystemFile); rule != "" {
 		return Consent{State: Refused, Rule: rule}
 	}
@@ -91,7 +93,7 @@ func decide(cfg *Config) Consent {
 	said, now := loadSaid(cfg.Dir), cfg.Now()
 	if needed := max(cfg.PolicyVersion, said.inForce(now)); c.PolicyVersion < needed {
 		c.State, c.Rule = Unknown, fmt.Sprintf("policy version %d has not been agreed to", needed)
-	} else if said.PausedUntil.After(now) {
+	} else if said.paused(now) {
 		c.State, c.Rule = Refused, "the collector asks to pause until "+said.PausedUntil.UTC().Format(time.DateOnly)
 	}
 	return c
@@ -118,7 +120,10 @@ func systemRule(path string) string {
 func read(path string) Consent {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Consent{State: Unknown, Rule: "no decision yet"}
+		return Consent{State: Unknown, Rule: ruleNone}
+	}
+	if err == nil && len(data) == 0 {
+		return Consent{State: Refused, Rule: ruleUser} // as overwrite leaves it
 	}
 	refused := Consent{State: Refused, Rule: "the record cannot be read"}
 	if err != nil {
@@ -129,23 +134,37 @@ func read(path string) Consent {
 		return refused
 	}
 	date, err := time.Parse(time.DateOnly, r.Date)
-	if err != nil || r.State != Granted && r.State != Refused || r.State == Granted && r.PolicyVersion == 0 {
+	if err != nil || r.State != Granted && r.State != Refused || r.State == Granted && (r.PolicyVersion == 0 || len(r.Categories) == 0) {
 		return refused
 	}
 	c := Consent{State: r.State, PolicyVersion: r.PolicyVersion, Date: date, Rule: ruleUser}
 	if r.State == Granted {
-		if c.categories, err = categories(r.Categories); err != nil {
+		if c.categories, err = rules.ParseCategories(r.Categories); err != nil {
 			return refused
 		}
-		c.Categories, c.secret = c.categories.Names(), r.Secret
+		c.Categories = c.categories.Names()
 		c.unfinished = r.TakesBack
 	}
 	return c
 }
 
-const ruleUser = "user"
+const (
+	ruleUser   = "user"
+	ruleNone   = "no decision yet"
+	ruleDefect = "a defect: the decision is not known"
+)
 
-// categories reads the names of kinds of data; none are all.
+// decision is the one in force for this process: a yes that a refusal could not
+// remove from the disk does not count.
+func (c *Client) decision() Consent {
+	d := decide(&c.cfg)
+	if d.State == Granted && c.withdrawn.Load() {
+		return Consent{State: Refused, Rule: ruleUser}
+	}
+	return d
+}
+
+// categories reads the names of kinds of data; none are all that there are today.
 func categories(names []string) (rules.Categories, error) {
 	if len(names) == 0 {
 		return rules.AllCategories, nil
@@ -165,28 +184,34 @@ func write(dir string, r record) error {
 	return durable.Replace(filepath.Join(dir, recordFile), data)
 }
 
-// Consent returns the decision in force and the rule that made it.
-func (c *Client) Consent() Consent {
+// Consent returns the decision in force and the rule that made it. From then on
+// the client follows it, whichever process noted it.
+func (c *Client) Consent() (decision Consent) {
 	if c == nil {
 		return Consent{State: Unknown, Rule: "no client"}
 	}
-	return decide(&c.cfg)
+	decision = Consent{State: Unknown, Rule: ruleDefect} // where it panics
+	defer c.survive()
+	return c.follow()
 }
 
 // Grant notes that the user agreed, today, to a version of the policy and to
 // some kinds of data: "machine", "material", "slice_counts", "print_settings",
-// "technical"; none given are all. It is called after an act of the user's and
-// nothing else. Where it returns an error, nothing more was agreed to than before.
+// "technical"; none given are all that this version knows. It is called after an
+// act of the user's and nothing else. Where it returns an error, nothing more was
+// agreed to than before. A version that neither the host nor the collector spoke of
+// is refused: nobody can have read it.
 //
 // A user who now agrees to less takes something back: what was not sent yet is
 // removed.
-func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
+func (c *Client) Grant(policyVersion uint32, kinds ...string) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	agreed, err := categories(kinds)
-	if err == nil && policyVersion == 0 {
-		err = errors.New("there is no policy version 0")
+	if latest := max(c.cfg.PolicyVersion, loadSaid(c.cfg.Dir).newest()); err == nil && (policyVersion == 0 || policyVersion > latest) {
+		err = fmt.Errorf("there is no policy version %d; the latest is %d", policyVersion, latest)
 	}
 	if err != nil {
 		return fmt.Errorf("client: grant: %w", err)
@@ -194,7 +219,7 @@ func (c *Client) Grant(policyVersion uint32, kinds ...string) error {
 	// What waits in memory was recorded under the decision before this one.
 	c.on.Store(false)
 	if err = c.drainQueue(context.Background()); err == nil {
-		err = c.noteGrant(record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: kinds, Date: c.today()}, agreed)
+		err = c.noteGrant(record{Format: recordFormat, State: Granted, PolicyVersion: policyVersion, Categories: agreed.Names(), Date: c.today()}, agreed)
 	}
 	if err == nil {
 		err = c.finishTakingBack()
@@ -215,11 +240,11 @@ func (c *Client) noteGrant(r record, agreed rules.Categories) error {
 	defer c.mu.Unlock()
 	before := read(filepath.Join(c.cfg.Dir, recordFile))
 	r.TakesBack = before.unfinished || before.categories&^agreed != 0
-	if r.Secret = before.secret; len(r.Secret) == 0 {
-		r.Secret = make([]byte, secretBytes)
-		rand.Read(r.Secret)
+	err := write(c.cfg.Dir, r)
+	if err == nil {
+		c.withdrawn.Store(false)
 	}
-	return write(c.cfg.Dir, r)
+	return err
 }
 
 // finishTakingBack removes what waits where a grant took something back, and
@@ -240,7 +265,7 @@ func (c *Client) finishTakingBack() error {
 		return err
 	}
 	return write(c.cfg.Dir, record{Format: recordFormat, State: Granted, PolicyVersion: decision.PolicyVersion,
-		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly), Secret: decision.secret})
+		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly)})
 }
 
 // lease takes the right to send. Where a process ended before it removed what a
@@ -258,51 +283,6 @@ func (c *Client) lease() (*spool.Lease, error) {
 
 func (c *Client) today() string { return c.cfg.Now().UTC().Format(time.DateOnly) }
 
-// Refuse notes that the user does not agree, or no longer, and removes all that
-// was kept before it returns. It stays refused even where removing fails; the
-// next Open tries again. What the collector holds it keeps for at most 30 days:
-// Erase, called first, removes that too.
-func (c *Client) Refuse() error {
-	if c == nil {
-		return ErrNoClient
-	}
-	c.on.Store(false)
-	err := c.noteRefusal()
-	// After the record was written no other upload begins.
-	defer c.stopSending()()
-	if err := errors.Join(err, c.purge()); err != nil {
-		return fmt.Errorf("client: refuse: %w", err)
-	}
-	return nil
-}
-
-// patience is how long a decision waits for another process that sends. It is
-// many times what one takes to see the decision and end; one that is stopped, or
-// an erasure, is not waited for any longer.
-const patience = time.Second
-
-// stopSending ends what this process sends and waits until no other one does.
-// Until release is called none begins. Without it, another process could send
-// what it has in memory, or keep a note of that, after the removal.
-func (c *Client) stopSending() (release func()) {
-	if abort := c.abort.Load(); abort != nil {
-		(*abort)()
-	}
-	c.sending.Lock()
-	lease, err := (*spool.Lease)(nil), error(nil)
-	for start := time.Now(); !c.spool.Empty() && time.Since(start) < patience; time.Sleep(watchEvery / 5) {
-		if lease, err = c.spool.Lease(); !errors.Is(err, ErrBusy) {
-			break
-		}
-	}
-	return func() {
-		if lease != nil {
-			_ = lease.Release() // the kernel does it with the file
-		}
-		c.sending.Unlock()
-	}
-}
-
 // watchEvery is how often an upload looks whether it is still allowed.
 const watchEvery = 25 * time.Millisecond
 
@@ -311,14 +291,15 @@ const watchEvery = 25 * time.Millisecond
 func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	defer c.survive()
+	defer abort() // whatever ends this, nothing is sent without it
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if now := decide(&c.cfg); now.takesBack(agreed) {
-			abort()
+		if now := c.decision(); now.takesBack(agreed) {
 			return
 		}
 	}
@@ -327,40 +308,4 @@ func (c *Client) watch(ctx context.Context, agreed Consent, abort func()) {
 // takesBack reports whether a decision allows less than one before it did.
 func (c Consent) takesBack(before Consent) bool {
 	return c.State != Granted || before.categories&^c.categories != 0
-}
-
-// noteRefusal writes the decision and ends the goroutines. It comes before the
-// removal: a crash after it leaves files that are never sent and that the next
-// Open removes; a crash before it leaves everything as it was.
-func (c *Client) noteRefusal() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := write(c.cfg.Dir, record{Format: recordFormat, State: Refused, Date: c.today()})
-	c.apply()
-	return err
-}
-
-// purge removes all but the decision.
-func (c *Client) purge() error {
-	return errors.Join(c.spool.Purge(),
-		durable.Remove(filepath.Join(c.cfg.Dir, scheduleFile)), durable.Remove(filepath.Join(c.cfg.Dir, saidFile)))
-}
-
-// finishRefusal removes what a refusal left that was cut short by a crash, or
-// what was written while another process noted it.
-func (c *Client) finishRefusal() error {
-	decision := read(filepath.Join(c.cfg.Dir, recordFile))
-	if decision.State != Refused || decision.Rule != ruleUser {
-		return nil
-	}
-	durable.Sweep(c.cfg.Dir)
-	if c.spool.Empty() && !exists(c.cfg.Dir, scheduleFile) && !exists(c.cfg.Dir, saidFile) {
-		return nil
-	}
-	return c.purge()
-}
-
-func exists(dir, name string) bool {
-	_, err := os.Lstat(filepath.Join(dir, name))
-	return err == nil
 }

@@ -124,10 +124,13 @@ func leftovers(t *testing.T, dir string) string {
 // A record that cannot be understood is a refusal.
 func TestUnreadableConsentIsRefusal(t *testing.T) {
 	for _, record := range []string{
-		"", "{", "null", `{"format":2,"state":"granted","policy_version":1,"date":"2026-11-23"}`,
-		`{"format":1,"state":"maybe","policy_version":1,"date":"2026-11-23"}`,
-		`{"format":1,"state":"granted","date":"2026-11-23"}`,
-		`{"format":1,"state":"granted","policy_version":1,"date":"yesterday"}`,
+		"", "{", "null", `{"format":2,"state":"granted","policy_version":1,"categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"maybe","policy_version":1,"categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","categories":["machine"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":[],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":["geometry"],"date":"2026-11-23"}`,
+		`{"format":1,"state":"granted","policy_version":1,"categories":["machine"],"date":"yesterday"}`,
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "consent.json"), []byte(record), 0o600); err != nil {
@@ -175,6 +178,22 @@ func TestRefusalRemovesEverything(t *testing.T) {
 	if requests := r.Requests(); bytes.Equal(requests[len(requests)-1].Batch.UnitToken, before) {
 		t.Error("the token outlived the refusal")
 	}
+}
+
+// A refusal leaves nothing of all that can be in a folder, and says nothing but no.
+func TestRefusalLeavesOnlyItself(t *testing.T) {
+	dir := t.TempDir()
+	prepare(t, dir)
+	c := open(t, config(dir, "127.0.0.1:1"))
+	c.Record(numbered(0)) // still in memory
+	if err := c.Refuse(); err != nil {
+		t.Fatal(err)
+	}
+	assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
 }
 
 // A refusal ends an upload that hangs, and nothing is left or sent afterwards.

@@ -5,15 +5,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/slicemetry/slicemetry/client"
 	"github.com/slicemetry/slicemetry/client/clienttest"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
@@ -30,14 +36,11 @@ func TestMain(m *testing.M) {
 
 func child(order string) int {
 	if f := traced[order]; f != nil {
-		c, err := client.Open(config(os.Args[1], os.Args[2]))
-		if err != nil {
-			return 1
-		}
-		_ = os.Chdir(traceBegin) // it fails: it is a mark for who traces
-		f(c)
-		_ = os.Chdir(traceEnd)
+		f(config(os.Args[1], os.Args[2]))
 		return 0
+	}
+	if order == "withdraw" {
+		return withdraw(os.Args[1], os.Args[2])
 	}
 	first, _ := strconv.Atoi(os.Args[3])
 	n, _ := strconv.Atoi(os.Args[4])
@@ -75,6 +78,21 @@ func child(order string) int {
 	return 0
 }
 
+// withdraw is what a child does on a disk that takes nothing: its user withdraws,
+// and its host goes on recording.
+func withdraw(dir, endpoint string) int {
+	c, err := client.Open(config(dir, endpoint))
+	if err != nil {
+		return 1
+	}
+	before := c.Consent().State
+	err = c.Refuse()
+	c.Record(numbered(0))
+	fmt.Println(before, "to", c.Consent().State, "sends:", c.Flush(context.Background()), "error:", err != nil)
+	_ = c.Close()
+	return 0
+}
+
 // The parts of a child that are traced lie between two failing chdir calls to
 // these paths.
 const (
@@ -82,19 +100,57 @@ const (
 	traceEnd   = "/slicemetry-trace-end"
 )
 
-// traced are what a child does between the marks.
-var traced = map[string]func(c *client.Client){
-	"trace-record": func(c *client.Client) {
-		for i := range 100 {
-			c.Record(numbered(i))
-			c.Count(&telemetryv1.UsageCounters{SlicesStarted: 1})
-		}
-		_ = c.Flush(context.Background())
-		_, _ = c.Preview()
-		c.Status()
+// traced are what a child does, in part between the marks.
+var traced = map[string]func(cfg client.Config){
+	"trace-nobody-agreed": func(cfg client.Config) { traceLife(cfg, true) },
+	"trace-environment": func(cfg client.Config) {
+		cfg.Getenv = func(name string) string { return map[string]string{"DO_NOT_TRACK": "1"}[name] }
+		traceLife(cfg, false)
 	},
-	"trace-less":   func(c *client.Client) { _ = c.Grant(1, "machine") },
-	"trace-refuse": func(c *client.Client) { _ = c.Refuse() },
+	"trace-system-file": func(cfg client.Config) {
+		cfg.SystemFile = filepath.Join(cfg.Dir, "policy.json")
+		traceLife(cfg, false)
+	},
+	"trace-less":   func(cfg client.Config) { traceCall(cfg, func(c *client.Client) { _ = c.Grant(1, "machine") }) },
+	"trace-refuse": func(cfg client.Config) { traceCall(cfg, func(c *client.Client) { _ = c.Refuse() }) },
+}
+
+// traceCall traces one call of a client that is open.
+func traceCall(cfg client.Config, f func(c *client.Client)) {
+	c, err := client.Open(cfg)
+	if err != nil {
+		os.Exit(1)
+	}
+	_ = os.Chdir(traceBegin) // it fails: it is a mark for who traces
+	f(c)
+	_ = os.Chdir(traceEnd)
+}
+
+// traceLife traces all that a host may call, from Open to Close. To erase is the
+// user's act: where something of theirs is held it connects, whoever forbids to
+// record.
+func traceLife(cfg client.Config, erase bool) {
+	_ = os.Chdir(traceBegin)
+	c, err := client.Open(cfg)
+	if err != nil {
+		os.Exit(1)
+	}
+	for i := range 100 {
+		c.Record(numbered(i))
+		c.Count(&telemetryv1.UsageCounters{SlicesStarted: 1})
+	}
+	_ = c.Flush(context.Background())
+	_ = c.UploadIfDue(context.Background())
+	_, _ = c.Preview()
+	_, _ = c.Sent()
+	_ = c.Export(io.Discard, client.JSONLines)
+	c.Status()
+	if erase {
+		_, _ = c.Erase(context.Background())
+	}
+	time.Sleep(20 * time.Millisecond) // for what goes on in the background
+	_ = c.Close()
+	_ = os.Chdir(traceEnd)
 }
 
 func start(t *testing.T, order, dir, endpoint string, first, n int) (*exec.Cmd, *bufio.Reader) {
@@ -204,4 +260,51 @@ func TestLeaseIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	assertOnce(t, r, 1)
+}
+
+// prepare makes a folder with all that can be in one: 400 events that wait, a batch
+// that was sent and one that was refused, a token, what the collector said, a
+// schedule and a count of what was dropped.
+func prepare(t *testing.T, dir string) {
+	t.Helper()
+	r := clienttest.Start(t)
+	r.Reply(&collectorv1.UploadResponse{PolicyVersion: 1, Next: &collectorv1.PolicyNotice{Version: 2, Effective: 100_000}})
+	r.Script(clienttest.Answer{}, clienttest.Answer{Code: codes.InvalidArgument}, clienttest.Answer{Code: codes.Unavailable})
+	c := granted(t, config(dir, r.Addr()))
+	for range 3 {
+		c.Record(numbered(0))
+		_ = c.Flush(t.Context()) // the third one fails
+	}
+	for i := range 399 {
+		c.Record(numbered(i))
+	}
+	c.Record(nil)
+	if _, err := c.Preview(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content := tree(t, dir)
+	for _, name := range []string{"collector.json", "schedule.json", ".token", ".draw", ".count", ".sent", ".bad", ".batch", "lost.json"} {
+		if !strings.Contains(content, name+" ") {
+			t.Fatalf("there is no %s in %s", name, content)
+		}
+	}
+}
+
+// assertOnlyARefusal checks that nothing is left but the decision, which holds
+// nothing else, and locks that are empty.
+func assertOnlyARefusal(t *testing.T, dir, day string) {
+	t.Helper()
+	want := fmt.Sprintf("%s %q\n", filepath.Join(dir, "consent.json"), fmt.Sprintf(`{"format":1,"state":"refused","date":"%s"}`, day))
+	got := ""
+	for line := range strings.Lines(tree(t, dir)) {
+		if !strings.HasSuffix(line, ".lock \"\"\n") {
+			got += line
+		}
+	}
+	if got != want {
+		t.Errorf("left is %s, want %s", got, want)
+	}
 }

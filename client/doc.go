@@ -3,7 +3,8 @@
 // It guarantees to the host:
 //
 //   - Record and Count never block on disk or network, never panic and never
-//     fail; what they drop they count.
+//     fail; what they drop they count. No other method and no goroutine panics
+//     either, whatever the host's Logger, Now or Getenv do.
 //   - Before the user agrees there is no file, no socket, no DNS look-up and no
 //     goroutine, and nothing recorded before is ever sent.
 //   - What was recorded 50 ms before the process is killed is sent once, later.

@@ -14,7 +14,7 @@ func TestRefusalIsSynced(t *testing.T) {
 	dir := t.TempDir()
 	prepare(t, dir)
 	var calls []call
-	trace(t, "trace-refuse", dir, func(c call) bool {
+	trace(t, "trace-refuse", dir, "127.0.0.1:1", func(c call) bool {
 		calls = append(calls, c)
 		return true
 	})

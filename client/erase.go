@@ -28,10 +28,11 @@ type Receipt struct {
 // On an error the receipts are those of the weeks that are erased; the others
 // can be asked for again. Refuse ends an erasure under way, and removes what
 // another one would need.
-func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
+func (c *Client) Erase(ctx context.Context) (receipts []Receipt, err error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
+	defer c.rescue(&err)
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	ctx, abort := context.WithCancel(ctx)
@@ -48,7 +49,6 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 		return nil, err
 	}
 	defer lease.Release()
-	var receipts []Receipt
 	var problems []error
 	weeks := c.spool.HeldTokens()
 	tokens := make([][]byte, len(weeks)) // another process may refuse meanwhile, which removes them
@@ -65,6 +65,9 @@ func (c *Client) Erase(ctx context.Context) ([]Receipt, error) {
 			problems = append(problems, fmt.Errorf("client: erase %s: %w", week, err))
 		}
 	}
+	if c.on.Load() {
+		c.loadDraws() // it goes on as somebody else
+	}
 	return receipts, errors.Join(problems...)
 }
 
@@ -78,11 +81,12 @@ func (c *Client) eraseWeek(ctx context.Context, week period.Period, token []byte
 
 // Policy asks the collector for the privacy policy in force, the one announced,
 // and who answers for the data. It connects, so it is for when the user asks.
-func (c *Client) Policy(ctx context.Context) (*collectorv1.GetPolicyResponse, error) {
+func (c *Client) Policy(ctx context.Context) (reply *collectorv1.GetPolicyResponse, err error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
-	reply := &collectorv1.GetPolicyResponse{}
+	defer c.rescue(&err)
+	reply = &collectorv1.GetPolicyResponse{}
 	if err := c.ask(ctx, methodGetPolicy, &collectorv1.GetPolicyRequest{}, reply); err != nil {
 		return nil, err
 	}

@@ -38,10 +38,11 @@ type exported struct {
 
 // Export writes everything recorded that is held on this device, the last sent
 // batches included.
-func (c *Client) Export(w io.Writer, format Format) error {
+func (c *Client) Export(w io.Writer, format Format) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
+	defer c.rescue(&err)
 	if err := c.drainQueue(context.Background()); err != nil {
 		return err
 	}
@@ -55,7 +56,6 @@ func (c *Client) Export(w io.Writer, format Format) error {
 			events = append(events, e)
 		}
 	}
-	var err error
 	switch format {
 	case JSONLines:
 		err = writeLines(w, events)

@@ -15,7 +15,12 @@ import (
 )
 
 func init() {
-	traced["no locks"] = func(c *client.Client) {
+	traced["no locks"] = func(cfg client.Config) {
+		c, err := client.Open(cfg)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
 		denyLocks()
 		for i := range 10 {
 			c.Record(numbered(i))

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,6 +134,43 @@ func TestPolicyNotice(t *testing.T) {
 	}
 	if requests := r.Requests(); len(requests) != sent+1 || requests[sent].Batch.PolicyVersion != 2 || len(requests[sent].Batch.Slices) != 1 {
 		t.Errorf("sent %v; what was recorded without consent must not be", requests[sent:])
+	}
+}
+
+// A pause that was noted while the clock was years ahead ends when it is set right.
+func TestPauseUnderAWrongClock(t *testing.T) {
+	r := clienttest.Start(t)
+	clock := clienttest.NewClock(time.Now().AddDate(10, 0, 0))
+	cfg := config(t.TempDir(), r.Addr())
+	cfg.Now = clock.Now
+	c := granted(t, cfg)
+	r.Reply(&collectorv1.UploadResponse{PolicyVersion: 1, PauseSeconds: 60 * 24 * 3600}) // more than it may ask for
+	c.Record(numbered(0))
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Add(-time.Hour) // a little is no reason
+	if got := open(t, cfg).Consent(); got.State != client.Refused {
+		t.Errorf("an hour earlier: %s by %q, want the pause", got.State, got.Rule)
+	}
+	clock.Add(-10 * 365 * 24 * time.Hour)
+	if got := open(t, cfg).Consent(); got.State != client.Granted {
+		t.Errorf("when the clock is right: %s by %q", got.State, got.Rule)
+	}
+}
+
+// Nobody agrees to a policy that neither the host nor the collector spoke of.
+func TestGrantOfAPolicyThatDoesNotExist(t *testing.T) {
+	cfg := config(t.TempDir(), "127.0.0.1:1")
+	cfg.PolicyVersion = 3
+	c := open(t, cfg)
+	for _, version := range []uint32{0, 4, math.MaxUint32} {
+		if err := c.Grant(version); err == nil || c.Consent().State != client.Unknown {
+			t.Errorf("Grant(%d) = %v, %s", version, err, c.Consent().State)
+		}
+	}
+	if err := c.Grant(3); err != nil || c.Consent().State != client.Granted {
+		t.Errorf("Grant(3) = %v, %s", err, c.Consent().State)
 	}
 }
 

@@ -2,9 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 	"time"
 
@@ -18,9 +15,10 @@ import (
 )
 
 const (
-	// maxQueued bounds the memory between the host's threads and the disk: about
-	// 4,000 full events, which the writer stores in some 10 ms.
-	maxQueued = 1 << 20
+	// maxQueued bounds the memory between the host's threads and the disk, of which
+	// there are two while the writer stores one: 10,000 full events, a week's limit,
+	// in one burst that the writer sees nothing of.
+	maxQueued = 3 << 20
 	// maxSpare is how much of that is kept after a burst.
 	maxSpare = 256 << 10
 	// gather is how long the writer waits for more. A crash costs what was
@@ -43,28 +41,13 @@ func (c *Client) record(s *telemetryv1.Slice) {
 	coarse := spare.Get().(*telemetryv1.Slice)
 	defer spare.Put(coarse)
 	week := period.Of(c.cfg.Now())
-	rules.Coarsen(coarse, s, c.draw(week), nil)
-	c.queue.add(&c.drops, spool.KindSlice, week, func(b []byte) []byte { return rules.AppendSlice(b, coarse) })
-}
-
-// draws is an installation's draw of one week.
-type draws struct {
-	secret []byte
-	week   period.Period
-	draw   rules.Draw
-}
-
-// draw is the same in every process of an installation, for a week, and says
-// nothing of another week's.
-func (c *Client) draw(week period.Period) rules.Draw {
-	d := c.draws.Load()
-	if d.week != week {
-		mac := hmac.New(sha256.New, d.secret)
-		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(week)))
-		d = &draws{secret: d.secret, week: week, draw: rules.Draw(binary.BigEndian.Uint64(mac.Sum(nil)))}
-		c.draws.Store(d)
+	draw, known := c.draws.Load().of(week)
+	rules.Coarsen(coarse, s, draw, nil)
+	if !known {
+		coarse.ChangedSettings = coarse.ChangedSettings[:0]
 	}
-	return d.draw
+	e := entry{period: week, draw: draw, kind: spool.KindSlice}
+	c.queue.add(&c.drops, e, func(b []byte) []byte { return rules.AppendSlice(b, coarse) })
 }
 
 func (c *Client) count(u *telemetryv1.UsageCounters) {
@@ -75,14 +58,8 @@ func (c *Client) count(u *telemetryv1.UsageCounters) {
 	}
 	coarse := &telemetryv1.UsageCounters{}
 	rules.CoarsenCounters(coarse, u, nil)
-	c.queue.add(&c.drops, spool.KindCounters, period.Of(c.cfg.Now()), func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
-}
-
-// survive keeps a defect of ours from ending the host.
-func (c *Client) survive() {
-	if recover() != nil {
-		c.drops.add(dropPanic, 1)
-	}
+	e := entry{period: period.Of(c.cfg.Now()), kind: spool.KindCounters}
+	c.queue.add(&c.drops, e, func(b []byte) []byte { return rules.AppendCounters(b, coarse) })
 }
 
 // spare slices are used again, so that recording does not allocate.
@@ -107,12 +84,13 @@ type entry struct {
 	end    int
 	period period.Period
 	kind   spool.Kind
+	draw   rules.Draw // by which a slice shows changed settings; zero where it shows none
 }
 
 func (q *queue) init() { q.ready = make(chan struct{}, 1) }
 
 // add encodes a record at the queue's end.
-func (q *queue) add(d *drops, kind spool.Kind, p period.Period, encode func(b []byte) []byte) {
+func (q *queue) add(d *drops, e entry, encode func(b []byte) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.octets) >= maxQueued {
@@ -120,7 +98,8 @@ func (q *queue) add(d *drops, kind spool.Kind, p period.Period, encode func(b []
 		return
 	}
 	q.octets = encode(q.octets)
-	q.entries = append(q.entries, entry{len(q.octets), p, kind})
+	e.end = len(q.octets)
+	q.entries = append(q.entries, e)
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -186,34 +165,47 @@ func (c *Client) drainQueue(ctx context.Context) error {
 type writer struct {
 	client   *Client
 	consent  Consent
+	draws    *draws
 	recorded map[period.Period]int // slices, by week
 	written  records               // the last ones, whose room is used again
+	done     int                   // of those, the ones that are stored or counted
 	week     period.Period
 	together []spool.Record // of that week, to be appended
 }
 
 func (w *writer) write() {
-	w.written = w.client.queue.take(w.written)
+	w.written, w.done = w.client.queue.take(w.written), 0
+	defer w.survive()
 	// Another process may have noted a refusal meanwhile.
-	if w.consent = decide(&w.client.cfg); w.consent.State != Granted {
+	if w.consent = w.client.decision(); w.consent.State != Granted {
 		w.client.on.Store(false)
 		return
 	}
+	w.draws = w.client.loadDraws()
 	start := 0
 	for _, e := range w.written.entries {
 		w.add(e, w.written.octets[start:e.end])
 		start = e.end
 	}
 	w.append()
-	if start > 0 {
-		w.check()
+	w.client.tell()
+	w.check()
+}
+
+// survive lets the writer go on after a panic, with the next events: those that it
+// had in hand may be the cause.
+func (w *writer) survive() {
+	if recover() == nil {
+		return
 	}
+	w.client.drops.add(dropPanic, int64(max(1, len(w.written.entries)-w.done)))
+	*w = writer{client: w.client, recorded: map[period.Period]int{}}
 }
 
 // check removes what was written while another process noted that the user
 // takes it back: that process cannot know of it.
 func (w *writer) check() {
-	now := decide(&w.client.cfg)
+	now := w.client.decision()
 	if !now.takesBack(w.consent) {
 		return
 	}
@@ -230,12 +222,13 @@ func (w *writer) check() {
 func (w *writer) add(e entry, payload []byte) {
 	if e.kind == spool.KindSlice && !w.count(e.period) {
 		w.client.drops.add(dropTooMany, 1)
+		w.done++
 		return
 	}
-	if w.consent.categories != rules.AllCategories {
-		if payload = w.agreed(e.kind, payload); payload == nil {
-			return
-		}
+	payload, some := w.allowed(e, payload)
+	if !some {
+		w.done++
+		return
 	}
 	if e.period != w.week {
 		w.append()
@@ -246,6 +239,7 @@ func (w *writer) add(e entry, payload []byte) {
 
 func (w *writer) append() {
 	stored, err := w.client.spool.Append(w.week, w.consent.PolicyVersion, w.together...)
+	w.done += len(w.together)
 	if err != nil {
 		w.client.drops.add(dropDisk, int64(len(w.together)-stored))
 		w.client.cfg.Logger.Warn("events not kept", "events", len(w.together)-stored, "error", err)
@@ -266,18 +260,25 @@ func (w *writer) count(week period.Period) bool {
 	return true
 }
 
-// agreed leaves of a record what the user agreed to, nil where that is nothing.
-func (w *writer) agreed(kind spool.Kind, payload []byte) []byte {
-	if kind == spool.KindCounters {
-		if w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS) {
-			return payload
-		}
-		return nil
+// allowed leaves of a record what the user agreed to, if any. Of a slice that was
+// drawn for before its week's draw was removed, by an erasure or a refusal, it
+// leaves no changed settings: they would link it to what was recorded before.
+func (w *writer) allowed(e entry, payload []byte) (left []byte, some bool) {
+	if e.kind == spool.KindCounters {
+		return payload, w.consent.categories.Has(privacyv1.Category_CATEGORY_SLICE_COUNTS)
+	}
+	draw, _ := w.draws.of(e.period)
+	stale := e.draw != 0 && e.draw != draw
+	if w.consent.categories == rules.AllCategories && !stale {
+		return payload, true
 	}
 	s := &telemetryv1.Slice{}
 	if proto.Unmarshal(payload, s) != nil {
-		return nil // we wrote it a moment ago, so this does not happen
+		return nil, false // we wrote it a moment ago, so this does not happen
+	}
+	if stale {
+		s.ChangedSettings = nil
 	}
 	rules.Keep(s, w.consent.categories)
-	return rules.AppendSlice([]byte{}, s)
+	return rules.AppendSlice(nil, s), true
 }

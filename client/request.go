@@ -93,11 +93,11 @@ func newRequest(token []byte, b *spool.Batch) (Request, error) {
 
 // Sent returns the last requests that were acknowledged, octet for octet. They
 // are kept for as long as their week's random number is, up to 256 KiB.
-func (c *Client) Sent() ([]Request, error) {
+func (c *Client) Sent() (requests []Request, err error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
-	var requests []Request
+	defer c.rescue(&err)
 	for _, b := range c.spool.Held() {
 		token := c.spool.HeldToken(period.Period(b.Period))
 		if b.State != spool.Sent || token == nil {
@@ -114,11 +114,12 @@ func (c *Client) Sent() ([]Request, error) {
 
 // Preview returns the requests that the next upload will carry, octet for octet.
 // It ends the batch that is being filled, so that what it shows stays true.
-func (c *Client) Preview() ([]Request, error) {
+func (c *Client) Preview() (requests []Request, err error) {
 	if c == nil {
 		return nil, ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	defer c.rescue(&err)
+	if c.follow().State != Granted {
 		return nil, ErrNoConsent
 	}
 	c.sending.Lock()
@@ -131,7 +132,6 @@ func (c *Client) Preview() ([]Request, error) {
 		return nil, err
 	}
 	defer lease.Release()
-	var requests []Request
 	for _, b := range lease.Batches() {
 		token, err := lease.Token(period.Period(b.Period))
 		if err != nil {

@@ -48,6 +48,16 @@ func (s said) inForce(now time.Time) uint32 {
 	return s.Policy
 }
 
+// newest returns the latest version of the policy that was spoken of.
+func (s said) newest() uint32 { return max(s.Policy, s.Notice.Version) }
+
+// paused reports whether the collector's wish to pause holds at a time. One that
+// ends later than any may was noted while the clock was wrong. A day more, for
+// clocks that are set right by a little.
+func (s said) paused(now time.Time) bool {
+	return s.PausedUntil.After(now) && !s.PausedUntil.After(now.Add(longestPause+day))
+}
+
 // listen notes what a reply says, where it is news.
 func (c *Client) listen(reply *collectorv1.UploadResponse) {
 	before := loadSaid(c.cfg.Dir)

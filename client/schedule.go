@@ -82,7 +82,7 @@ func (c *Client) next() time.Time {
 	s := c.loadSchedule()
 	if s.Next.IsZero() {
 		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
-		if decide(&c.cfg).State == Granted { // another process may have noted a refusal
+		if c.decision().State == Granted { // another process may have noted a refusal
 			c.saveSchedule(s)
 		}
 	}

@@ -3,10 +3,7 @@ package client
 import (
 	"cmp"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/slicemetry/slicemetry/client/internal/spool"
 )
 
 // Status is everything that a client did and does.
@@ -23,39 +20,8 @@ type Status struct {
 	NextUpload   time.Time `json:"next_upload,omitzero"`  // not before
 	Sent         int64     `json:"sent"`                  // slices acknowledged, by this process
 	LastError    string    `json:"last_error,omitempty"`  // of the last upload, of whatever process
-	Dropped      Dropped   `json:"dropped"`               // by this process
+	Dropped      Dropped   `json:"dropped"`
 }
-
-// Dropped counts events that were not kept, by cause.
-type Dropped struct {
-	QueueFull int64 `json:"queue_full"` // recorded faster than the disk takes
-	Disk      int64 `json:"disk"`       // the disk is full, or not writable
-	TooMany   int64 `json:"too_many"`   // more than a week's limit
-	Nil       int64 `json:"nil"`        // a nil event
-	Defect    int64 `json:"defect"`     // a defect of this library's
-
-	Capped  int `json:"capped"`  // kept, then dropped to stay below the spool's cap
-	Expired int `json:"expired"` // kept for longer than 30 days
-	Damaged int `json:"damaged"` // files with a damaged part, and events that cannot be sent without one
-	Refused int `json:"refused"` // by the collector, for ever
-}
-
-// cause is why an event was not kept.
-type cause int
-
-const (
-	dropQueueFull cause = iota
-	dropDisk
-	dropTooMany
-	dropNil
-	dropPanic
-	causes
-)
-
-// drops counts.
-type drops [causes]atomic.Int64
-
-func (d *drops) add(c cause, n int64) { d[c].Add(n) }
 
 // sent is what uploads achieved.
 type sent struct {
@@ -76,18 +42,20 @@ func (s *sent) failed(class string) {
 	s.lastError = class
 }
 
-// Status returns everything that the client did and does. It reads and changes
-// nothing.
-func (c *Client) Status() Status {
+// Status returns everything that the client did and does. It changes nothing, but
+// that the client follows the decision in force from then on, as with Consent.
+func (c *Client) Status() (status Status) {
 	if c == nil {
 		return Status{Consent: c.Consent()}
 	}
+	status.Consent = Consent{State: Unknown, Rule: ruleDefect} // where it panics
+	defer c.survive()
 	decision, said := c.Consent(), loadSaid(c.cfg.Dir)
 	var notice *Notice
 	if said.Notice.Version > max(decision.PolicyVersion, c.cfg.PolicyVersion) {
 		notice = &said.Notice
 	}
-	usage, lost := c.spool.Usage(), c.spool.Lost()
+	usage := c.spool.Usage()
 	c.sent.mu.Lock()
 	slices, lastError := c.sent.slices, c.sent.lastError
 	c.sent.mu.Unlock()
@@ -96,14 +64,6 @@ func (c *Client) Status() Status {
 		Consent: decision, Notice: notice,
 		SpoolBytes: usage.Bytes, SpoolBatches: usage.Batches, SpoolEvents: usage.Records, Quarantined: usage.Bad, Oldest: usage.Oldest,
 		NextUpload: schedule.Next, Sent: slices, LastError: cmp.Or(lastError, schedule.Code),
-		Dropped: dropped(&c.drops, lost),
-	}
-}
-
-func dropped(d *drops, lost spool.Lost) Dropped {
-	return Dropped{
-		QueueFull: d[dropQueueFull].Load(), Disk: d[dropDisk].Load(), TooMany: d[dropTooMany].Load(),
-		Nil: d[dropNil].Load(), Defect: d[dropPanic].Load(),
-		Capped: lost.Capped, Expired: lost.Expired, Damaged: lost.Damaged, Refused: lost.Refused,
+		Dropped: c.dropped(),
 	}
 }

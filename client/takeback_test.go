@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +145,101 @@ func TestManyChanges(t *testing.T) {
 	}
 	if len(change) == 0 {
 		t.Error("nothing was sent at all")
+	}
+}
+
+// What is written while another process notes that the user takes it back does not
+// stay: that process cannot know of it.
+func TestTakenBackWhileItIsWritten(t *testing.T) {
+	for name, takeBack := range map[string]func(c *client.Client) error{
+		"refused":        func(c *client.Client) error { return c.Refuse() },
+		"agreed to less": func(c *client.Client) error { return c.Grant(1, "machine") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			other := granted(t, config(dir, "127.0.0.1:1"))
+			cfg := config(dir, "127.0.0.1:1")
+			var calls atomic.Int64 // of the clock
+			stuck, released := make(chan struct{}), make(chan struct{})
+			cfg.Now = func() time.Time {
+				if calls.Add(-1) == 0 {
+					close(stuck)
+					<-released
+				}
+				return time.Now()
+			}
+			c := open(t, cfg)
+			c.Record(numbered(0))
+			await(t, "its goroutines wait", func() bool {
+				_, err := os.Lstat(filepath.Join(dir, "schedule.json"))
+				return err == nil && c.Status().SpoolEvents == 1
+			})
+			calls.Store(2) // Record's, and the writer's when it has looked at the decision
+			c.Record(numbered(1))
+			<-stuck
+			if err := takeBack(other); err != nil {
+				t.Fatal(err)
+			}
+			close(released)
+			if err := c.Export(io.Discard, client.CSV); err != nil { // waits for the writer
+				t.Fatal(err)
+			}
+			if n := c.Status().SpoolEvents; n != 0 {
+				t.Errorf("%d events are kept", n)
+			}
+			if name == "refused" {
+				assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
+			}
+		})
+	}
+}
+
+// A yes or a no that another process notes is followed as soon as this one looks.
+func TestAnotherProcessDecides(t *testing.T) {
+	for name, look := range map[string]func(c *client.Client) error{
+		"Consent":     func(c *client.Client) error { c.Consent(); return nil },
+		"Status":      func(c *client.Client) error { c.Status(); return nil },
+		"Flush":       func(c *client.Client) error { return c.Flush(t.Context()) },
+		"UploadIfDue": func(c *client.Client) error { return c.UploadIfDue(t.Context()) },
+		"Preview":     func(c *client.Client) error { _, err := c.Preview(); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := clienttest.Start(t)
+			dir := t.TempDir()
+			c, other := open(t, config(dir, r.Addr())), open(t, config(dir, r.Addr()))
+			kept := func(i int) int {
+				t.Helper()
+				c.Record(numbered(i))
+				requests, err := c.Preview()
+				if err != nil && !errors.Is(err, client.ErrNoConsent) || len(requests) > 1 {
+					t.Fatalf("%d requests, %v", len(requests), err)
+				}
+				if len(requests) == 0 {
+					return 0
+				}
+				return len(requests[0].Message.Batch.Slices)
+			}
+			for change := range 2 {
+				if err := other.Grant(1); err != nil {
+					t.Fatal(err)
+				}
+				if err := look(c); err != nil {
+					t.Errorf("after yes %d: %v", change+1, err)
+				}
+				if n := kept(change); n != 1 {
+					t.Errorf("after yes %d: %d events are kept, want 1", change+1, n)
+				}
+				if err := other.Refuse(); err != nil {
+					t.Fatal(err)
+				}
+				if err := look(c); err != nil && !errors.Is(err, client.ErrNoConsent) {
+					t.Errorf("after no %d: %v", change+1, err)
+				}
+				if n := kept(9); n != 0 {
+					t.Errorf("after no %d: %d events are kept", change+1, n)
+				}
+			}
+		})
 	}
 }
 

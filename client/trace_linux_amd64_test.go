@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/slicemetry/slicemetry/client"
 )
@@ -46,11 +47,11 @@ func (c call) network() bool {
 // trace runs this binary as a child with an order and calls f at the entry of
 // each system call between the marks; where f returns false the child gets a
 // kill -9 before the call is carried out. It reports whether the child was killed.
-func trace(t *testing.T, order, dir string, f func(call) bool) (killed bool) {
+func trace(t *testing.T, order, dir, endpoint string, f func(call) bool) (killed bool) {
 	t.Helper()
 	runtime.LockOSThread() // a tracer is a thread
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command(os.Args[0], dir, "127.0.0.1:1", "0", "0")
+	cmd := exec.Command(os.Args[0], dir, endpoint, "0", "0")
 	cmd.Env = append(os.Environ(), orderVariable+"="+order)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
@@ -141,28 +142,57 @@ func text(tid int, address uint64) string {
 	return string(s)
 }
 
-// Without consent the library opens no file but those that say so, makes no
-// file, no socket and no thread for the network.
+// Without consent the library opens no file but those that say so, makes no file,
+// no socket and no look-up of the collector's name, from Open to Close, whoever it is
+// that does not consent.
 func TestTracedWithoutConsent(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "never made")
-	calls := 0
-	trace(t, "trace-record", dir, func(c call) bool {
-		calls++
-		switch {
-		case c.network():
-			t.Errorf("network call %d", c.number)
-		case c.changes():
-			t.Errorf("a call that changes files: %+v", c)
-		case c.number == syscall.SYS_OPENAT && !strings.HasPrefix(c.path, dir) && !ours(c.path):
-			t.Errorf("opens %s", c.path)
+	agreed := func(t *testing.T, dir string) { // before
+		if err := granted(t, config(dir, "127.0.0.1:1")).Close(); err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
-	if calls == 0 {
-		t.Error("nothing was traced")
 	}
-	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
-		t.Errorf("%s: %v", dir, err)
+	for _, tt := range []struct {
+		name, order string
+		before      func(t *testing.T, dir string)
+	}{
+		{"unknown", "trace-nobody-agreed", func(*testing.T, string) {}},
+		{"refused", "trace-nobody-agreed", func(t *testing.T, dir string) {
+			agreed(t, dir)
+			if err := open(t, config(dir, "127.0.0.1:1")).Refuse(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"environment", "trace-environment", agreed},
+		{"system file", "trace-system-file", func(t *testing.T, dir string) {
+			agreed(t, dir)
+			if err := os.WriteFile(filepath.Join(dir, "policy.json"), []byte(`{"telemetry": "off"}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "kept")
+			tt.before(t, dir)
+			calls := 0
+			killed := trace(t, tt.order, dir, "localhost:1", func(c call) bool {
+				calls++
+				switch {
+				case c.network():
+					t.Errorf("network call %d", c.number)
+				case c.changes():
+					t.Errorf("a call that changes files: %+v", c)
+				case c.number == syscall.SYS_OPENAT && !strings.HasPrefix(c.path, dir) && !ours(c.path):
+					t.Errorf("opens %s", c.path)
+				}
+				return true
+			})
+			if calls == 0 || killed {
+				t.Errorf("%d calls were traced", calls)
+			}
+			if _, err := os.Lstat(dir); tt.name == "unknown" && !os.IsNotExist(err) {
+				t.Errorf("%s: %v", dir, err)
+			}
+		})
 	}
 }
 
@@ -180,7 +210,7 @@ func TestKilledAtEachStepOfRefuse(t *testing.T) {
 		dir := t.TempDir()
 		prepare(t, dir)
 		n := 0
-		killed := trace(t, "trace-refuse", dir, func(c call) bool {
+		killed := trace(t, "trace-refuse", dir, "127.0.0.1:1", func(c call) bool {
 			if c.changes() {
 				n++
 			}
@@ -194,9 +224,10 @@ func TestKilledAtEachStepOfRefuse(t *testing.T) {
 		s := c.Status()
 		if bytes.Contains(noted, []byte("refused")) {
 			after++
-			if s.Consent.State != client.Refused || s.SpoolEvents != 0 || s.Sent != 0 || leftovers(t, dir) != "" {
-				t.Errorf("killed at step %d: %s, left %s", step, s.Consent.State, leftovers(t, dir))
+			if s.Consent.State != client.Refused {
+				t.Errorf("killed at step %d: %s", step, s.Consent.State)
 			}
+			assertOnlyARefusal(t, dir, time.Now().UTC().Format(time.DateOnly))
 		} else {
 			before++
 			if s.Consent.State != client.Granted || s.SpoolEvents != 400 {
@@ -220,7 +251,7 @@ func TestKilledAtEachStepOfAgreeingToLess(t *testing.T) {
 		dir := t.TempDir()
 		prepare(t, dir)
 		n := 0
-		killed = trace(t, "trace-less", dir, func(c call) bool {
+		killed = trace(t, "trace-less", dir, "127.0.0.1:1", func(c call) bool {
 			if c.changes() {
 				n++
 			}
@@ -242,21 +273,5 @@ func TestKilledAtEachStepOfAgreeingToLess(t *testing.T) {
 	}
 	if before < 2 || after < 5 {
 		t.Errorf("killed %d times before the note and %d after, want both", before, after)
-	}
-}
-
-// prepare makes a folder with a token, a sent batch and 400 events that wait.
-func prepare(t *testing.T, dir string) {
-	t.Helper()
-	c := granted(t, config(dir, "127.0.0.1:1"))
-	for i := range 400 {
-		c.Record(numbered(i))
-	}
-	_ = c.Flush(t.Context()) // fails, and leaves a schedule
-	if _, err := c.Preview(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
 	}
 }

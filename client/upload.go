@@ -51,11 +51,12 @@ func (e *RetryError) Error() string {
 // Flush writes what is queued to the spool and sends the spool now, whatever the
 // schedule says, but not before a time that the collector asked for. On an error
 // everything that was not acknowledged is kept.
-func (c *Client) Flush(ctx context.Context) error {
+func (c *Client) Flush(ctx context.Context) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	defer c.rescue(&err)
+	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
@@ -84,7 +85,7 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	defer abort()
 	defer context.AfterFunc(c.alive, abort)()
 	c.abort.Store(&abort)
-	agreed := decide(&c.cfg)
+	agreed := c.decision()
 	if agreed.State != Granted {
 		return false, ErrNoConsent
 	}
@@ -137,7 +138,7 @@ func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
 // batch may be sent.
 func (c *Client) send(ctx context.Context, conn *unary.Conn, lease *spool.Lease, b *spool.Batch) error {
 	// Taken back while sending: nothing more leaves.
-	if decide(&c.cfg).State != Granted {
+	if c.decision().State != Granted {
 		return ErrNoConsent
 	}
 	if err := ctx.Err(); err != nil {
@@ -220,11 +221,12 @@ func classify(code codes.Code) class {
 // UploadIfDue sends what is kept if its time has come, and does nothing before.
 // It is for programs that do not live as long as an interval: one that does needs
 // not call it. On an error everything that was not acknowledged is kept.
-func (c *Client) UploadIfDue(ctx context.Context) error {
+func (c *Client) UploadIfDue(ctx context.Context) (err error) {
 	if c == nil {
 		return ErrNoClient
 	}
-	if decide(&c.cfg).State != Granted {
+	defer c.rescue(&err)
+	if c.follow().State != Granted {
 		return ErrNoConsent
 	}
 	c.sending.Lock()
@@ -235,12 +237,13 @@ func (c *Client) UploadIfDue(ctx context.Context) error {
 	if err := c.drainQueue(ctx); err != nil {
 		return err
 	}
-	_, err := c.upload(ctx)
+	_, err = c.upload(ctx)
 	return err
 }
 
 // uploadRegularly sends when it is time to, until ctx ends.
 func (c *Client) uploadRegularly(ctx context.Context) {
+	defer c.survive()
 	earliest := c.cfg.Now().Add(quietStart + random(quietStart))
 	for {
 		next := c.next()
@@ -256,19 +259,25 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 			c.spool.Expire() // whether or not there is anything to send, or it may be
 		}
 		// What another process noted, and the end of a pause, hold here too.
-		granted := decide(&c.cfg).State == Granted
+		granted := c.decision().State == Granted
 		c.on.Store(granted)
 		// Whoever is sending now makes this one needless. And nobody may wait here
 		// for a lock: the one who holds it may wait for this goroutine to end.
 		if !granted || c.next().After(c.cfg.Now()) || !c.sending.TryLock() {
 			continue
 		}
-		_, err := c.upload(ctx) // another week waits for its own time
-		c.sending.Unlock()
-		if err != nil && ctx.Err() == nil {
-			c.cfg.Logger.Info("not sent", "error", err)
-		}
+		c.uploadByItself(ctx)
 		earliest = c.cfg.Now().Add(quietStart) // whatever happened, not at once again
+	}
+}
+
+// uploadByItself sends one week; another one waits for its own time. sending is
+// held, and given back.
+func (c *Client) uploadByItself(ctx context.Context) {
+	defer c.sending.Unlock()
+	defer c.survive()
+	if _, err := c.upload(ctx); err != nil && ctx.Err() == nil {
+		c.cfg.Logger.Info("not sent", "error", err)
 	}
 }
 

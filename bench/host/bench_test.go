@@ -78,6 +78,9 @@ func BenchmarkClose(b *testing.B) {
 				}
 				b.StopTimer()
 				<-flushed
+				if d := c.Status().Dropped; d.QueueFull+d.TooMany+d.Disk > 0 {
+					b.Fatalf("dropped %+v", d)
+				}
 				b.StartTimer()
 			}
 		})

@@ -25,7 +25,7 @@ func (s *Spool) adopt() {
 			if owner, _, _ := strings.Cut(name, "-"); owner != s.process {
 				s.ifDead(owner, func() { s.sealOrphan(f) })
 			}
-		case strings.HasSuffix(name, lockSuffix) && name != uploadLock && time.Since(f.changed).Abs() > staleLock:
+		case strings.HasSuffix(name, lockSuffix) && name != uploadLock && name != tallyLock && time.Since(f.changed).Abs() > staleLock:
 			if owner := strings.TrimSuffix(name, lockSuffix); owner != s.process {
 				s.ifDead(owner, func() {})
 			}
