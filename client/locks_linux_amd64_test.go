@@ -16,17 +16,20 @@ import (
 
 func init() {
 	traced["no locks"] = func(cfg client.Config) {
-		traceCall(cfg, func(c *client.Client) {
-			denyLocks()
-			for i := range 10 {
-				c.Record(numbered(i))
-				_, _ = c.Preview() // which writes what is queued
-			}
-			_ = json.NewEncoder(os.Stdout).Encode(c.Status())
-			if err := c.Refuse(); err != nil {
-				fmt.Println(err)
-			}
-		})
+		c, err := client.Open(cfg)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		denyLocks()
+		for i := range 10 {
+			c.Record(numbered(i))
+			_, _ = c.Preview() // which writes what is queued
+		}
+		_ = json.NewEncoder(os.Stdout).Encode(c.Status())
+		if err := c.Refuse(); err != nil {
+			fmt.Println(err)
+		}
 	}
 }
 

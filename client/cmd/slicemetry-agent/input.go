@@ -1,21 +1,18 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
-	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/slicemetry/slicemetry/client"
-	"github.com/slicemetry/slicemetry/client/internal/cura"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
@@ -27,51 +24,101 @@ func (a *agent) record(ctx context.Context, args []string) error {
 	case len(args) > 0:
 		return fmt.Errorf("%w: record reads standard input", errUsage)
 	case a.format == "cura":
-		return a.importCura(ctx, []string{"-"}, false)
+		return a.importCura(ctx, []string{"-"}, a.check)
 	case a.format != "json":
 		return fmt.Errorf("-format: %q is neither json nor cura", a.format)
 	}
-	return a.withConsent(func(c *client.Client) error {
-		bad := 0
-		decoder := json.NewDecoder(io.LimitReader(a.in, maxInput))
-		for n := 1; ; n++ {
-			var raw json.RawMessage
-			err := decoder.Decode(&raw)
-			if errors.Is(err, io.EOF) {
-				return badInput(bad)
-			}
-			if err != nil { // where the next event begins is unknown
-				fmt.Fprintf(a.err, "standard input, event %d: not a JSON object (at octet %d); what follows is not read\n", n, decoder.InputOffset())
-				return badInput(bad + 1)
-			}
-			s := &telemetryv1.Slice{}
-			if err := protojson.Unmarshal(raw, s); err != nil {
-				fmt.Fprintf(a.err, "standard input, event %d: %s\n", n, reason(err))
-				bad++
-				continue
-			}
-			c.Record(s)
-		}
+	if a.check {
+		return eachInput(a, a.checkEvent)
+	}
+	return a.recording(func(c *client.Client) error {
+		return eachInput(a, func(_ int, s *telemetryv1.Slice) { c.Record(s) })
+	})
+}
+
+// count reads counters as record reads events.
+func (a *agent) count(context.Context) error {
+	return a.recording(func(c *client.Client) error {
+		return eachInput(a, func(_ int, u *telemetryv1.UsageCounters) { c.Count(u) })
 	})
 }
 
 // maxInput is far more than a job's events: what goes on longer is not one.
 const maxInput = 64 << 20
 
+// eachInput reads JSON objects until the input ends and hands each on with its
+// number. A bad one is reported and the others go on.
+func eachInput[M any, P interface {
+	*M
+	proto.Message
+}](a *agent, take func(n int, m P)) error {
+	bad := 0
+	decoder := json.NewDecoder(io.LimitReader(a.in, maxInput))
+	for n := 1; ; n++ {
+		var raw json.RawMessage
+		err := decoder.Decode(&raw)
+		if errors.Is(err, io.EOF) {
+			return badInput(bad)
+		}
+		if err != nil { // where the next event begins is unknown
+			fmt.Fprintf(a.err, "standard input, event %d: not a JSON object (at octet %d); what follows is not read\n", n, decoder.InputOffset())
+			return badInput(bad + 1)
+		}
+		m := P(new(M))
+		usable, err := decode(raw, m)
+		if err != nil {
+			fmt.Fprintf(a.err, "standard input, event %d: %s\n", n, err)
+			bad++
+		}
+		if usable {
+			take(n, m)
+		}
+	}
+}
+
+// decode reads one message. What this version does not know, because the host is
+// newer or mistaken, is left out with an error that names it; the rest is usable
+// if there is any. A text that is no UTF-8 becomes one that no list knows.
+func decode(raw []byte, m proto.Message) (usable bool, err error) {
+	raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+	if err = protojson.Unmarshal(raw, m); err == nil {
+		return true, nil
+	}
+	proto.Reset(m)
+	if wrong := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(raw, m); wrong != nil {
+		return false, reason(wrong, m)
+	}
+	if proto.Size(m) == 0 {
+		return false, reason(err, m)
+	}
+	return true, fmt.Errorf("%w; the rest is taken", reason(err, m))
+}
+
 // reason is protojson's, without the value that it may quote. It names a field,
 // which the host's developer needs, or a place.
-func reason(err error) string {
+func reason(err error, m proto.Message) error {
+	name := strings.TrimPrefix(string(m.ProtoReflect().Descriptor().FullName()), "slicemetry.")
 	text := strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
 	place, rest, found := strings.Cut(text, "): ")
 	if !found {
-		return "not a telemetry.v1.Slice"
+		return fmt.Errorf("not a %s", name)
 	}
 	place = strings.TrimPrefix(place, "syntax error ")
 	what, _, _ := strings.Cut(rest, ":")
 	if strings.HasPrefix(what, "unexpected token ") {
 		what = "a value of another kind was expected" // the token is what stands there
 	}
-	return "not a telemetry.v1.Slice " + place + "): " + what
+	return fmt.Errorf("not a %s %s): %s", name, place, what)
+}
+
+// checkEvent prints what would become of an event, and what its rules found.
+func (a *agent) checkEvent(n int, s *telemetryv1.Slice) {
+	report := &rules.Report{}
+	rules.Coarsen(&telemetryv1.Slice{}, s, 0, report)
+	a.printEvent(s)
+	for _, f := range report.Findings {
+		fmt.Fprintf(a.err, "standard input, event %d: %s: %s (%s)\n", n, f.Field, f.Reason, f.Action)
+	}
 }
 
 func badInput(n int) error {
@@ -79,99 +126,4 @@ func badInput(n int) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of the inputs", errBadInput, n)
-}
-
-// importCura imports payloads, one a line.
-func (a *agent) importCura(_ context.Context, args []string, dryRun bool) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%w: import-cura takes one file, or - for standard input, after its flags", errUsage)
-	}
-	in, name := a.in, "standard input"
-	if args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in, name = f, args[0]
-	}
-	if dryRun {
-		return a.importLines(in, name, a.printEvent)
-	}
-	return a.withConsent(func(c *client.Client) error {
-		return a.importLines(in, name, func(s *telemetryv1.Slice) { c.Record(s) })
-	})
-}
-
-// printEvent prints an event as it would be recorded, but for the settings that
-// a sample would hold: those are an installation's own.
-func (a *agent) printEvent(s *telemetryv1.Slice) {
-	rules.Coarsen(s, s, rules.Draw(rand.Uint64()), nil)
-	line, err := protojson.Marshal(s)
-	if err == nil {
-		fmt.Fprintf(a.out, "%s\n", compact(line))
-	}
-}
-
-// compact removes protojson's spaces, which are random on purpose.
-func compact(line []byte) []byte {
-	var v json.RawMessage = line
-	out, err := json.Marshal(v)
-	if err != nil {
-		return line
-	}
-	return out
-}
-
-// importLines imports each line and hands the events on. A malformed line is
-// reported by its number and the others go on.
-func (a *agent) importLines(in io.Reader, name string, event func(*telemetryv1.Slice)) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 64<<10), cura.MaxPayload+1)
-	summary, events, bad := summary{}, 0, 0
-	number := 0
-	for lines.Scan() {
-		number++
-		if len(strings.TrimSpace(lines.Text())) == 0 {
-			continue
-		}
-		s, report, err := cura.Import(lines.Bytes())
-		if err != nil {
-			fmt.Fprintf(a.err, "%s:%d: %v\n", name, number, err)
-			bad++
-			continue
-		}
-		summary.add(report)
-		event(s)
-		events++
-	}
-	if err := lines.Err(); err != nil {
-		fmt.Fprintf(a.err, "%s:%d: %v; what follows is not read\n", name, number+1, cura.ErrTooLarge)
-		bad++
-	}
-	fmt.Fprintf(a.err, "%s: %d events, %d lines not taken\n", name, events, bad)
-	summary.print(a.err)
-	return badInput(bad)
-}
-
-// summary counts findings.
-type summary map[rules.Finding]int
-
-func (s summary) add(r *rules.Report) {
-	for _, f := range r.Findings {
-		s[f]++
-	}
-}
-
-func (s summary) print(w io.Writer) {
-	var findings []rules.Finding
-	for f := range s {
-		findings = append(findings, f)
-	}
-	slices.SortFunc(findings, func(a, b rules.Finding) int {
-		return strings.Compare(string(a.Action)+a.Field+a.Reason, string(b.Action)+b.Field+b.Reason)
-	})
-	for _, f := range findings {
-		fmt.Fprintf(w, "%6d  %-12s %-42s %s\n", s[f], f.Action, f.Field, f.Reason)
-	}
 }

@@ -8,8 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/slicemetry/slicemetry/client"
 )
@@ -21,11 +19,10 @@ const (
 	exitUsage     = 2
 	exitNoConsent = 3 // the user has not agreed; nothing was written
 	exitNotSent   = 4 // nothing is lost: it is sent later
+	exitNotKept   = 5 // some of it is lost, and why was said
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	a := &agent{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	command := a.command()
 	err := command.Parse(os.Args[1:])
@@ -33,7 +30,7 @@ func main() {
 		os.Exit(exitOK) // it was asked for
 	}
 	if err == nil {
-		err = command.Run(ctx)
+		err = command.Run(context.Background())
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "slicemetry-agent:", err)
@@ -51,6 +48,8 @@ func exitCode(err error) int {
 		return exitNoConsent
 	case errors.Is(err, errNotSent), errors.Is(err, client.ErrBusy), errors.As(err, &retry):
 		return exitNotSent
+	case errors.Is(err, errNotKept):
+		return exitNotKept
 	case errors.Is(err, errBadInput):
 		return exitBadInput
 	}

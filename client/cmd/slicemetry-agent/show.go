@@ -5,43 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/slicemetry/slicemetry/client"
-	"github.com/slicemetry/slicemetry/schema/rules"
 )
-
-func (a *agent) consent(_ context.Context, args []string) error {
-	if len(args) != 1 || !slices.Contains([]string{"grant", "refuse", "withdraw", "status"}, args[0]) {
-		return fmt.Errorf("%w: consent takes grant, refuse, withdraw or status, after its flags", errUsage)
-	}
-	return a.with(func(c *client.Client) error {
-		switch args[0] {
-		case "grant":
-			var kinds []string
-			if a.kinds != "" {
-				kinds = strings.Split(a.kinds, ",")
-			}
-			if err := c.Grant(uint32(a.policy), kinds...); err != nil {
-				return err
-			}
-		case "refuse", "withdraw":
-			if err := c.Refuse(); err != nil {
-				return err
-			}
-		}
-		decision := c.Consent()
-		if a.json {
-			return a.printJSON(decision)
-		}
-		fmt.Fprintf(a.out, "%s (%s)\n", decision.State, decision.Rule)
-		return nil
-	})
-}
 
 // The errors of what the user asks of the collector.
 var (
@@ -50,7 +19,7 @@ var (
 )
 
 func (a *agent) erase(ctx context.Context) error {
-	return a.with(func(c *client.Client) error {
+	return a.connected(func(c *client.Client) error {
 		receipts, err := c.Erase(ctx)
 		if err != nil {
 			err = fmt.Errorf("%w: %w", errNotErased, err)
@@ -85,7 +54,7 @@ func (a *agent) sent(context.Context) error {
 }
 
 func (a *agent) policyInForce(ctx context.Context) error {
-	return a.with(func(c *client.Client) error {
+	return a.connected(func(c *client.Client) error {
 		policy, err := c.Policy(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errOffline, err)
@@ -95,29 +64,8 @@ func (a *agent) policyInForce(ctx context.Context) error {
 	})
 }
 
-func (a *agent) flush(ctx context.Context) error {
-	return a.withConsent(func(c *client.Client) error {
-		if err := c.Flush(ctx); err != nil {
-			return fmt.Errorf("%w: %w", errNotSent, err)
-		}
-		fmt.Fprintf(a.out, "%d events acknowledged\n", c.Status().Sent)
-		return nil
-	})
-}
-
-func (a *agent) upload(ctx context.Context) error {
-	return a.withConsent(func(c *client.Client) error {
-		if err := c.UploadIfDue(ctx); err != nil {
-			return fmt.Errorf("%w: %w", errNotSent, err)
-		}
-		s := c.Status()
-		fmt.Fprintf(a.out, "%d events acknowledged; next upload not before %s\n", s.Sent, s.NextUpload.Local().Format("2006-01-02 15:04"))
-		return nil
-	})
-}
-
 func (a *agent) preview(context.Context) error {
-	return a.withConsent(func(c *client.Client) error {
+	return a.with(agreed(func(c *client.Client) error {
 		requests, err := c.Preview()
 		if err != nil {
 			return err
@@ -125,7 +73,7 @@ func (a *agent) preview(context.Context) error {
 		a.printRequests(requests)
 		fmt.Fprintf(a.err, "%d requests are waiting\n", len(requests))
 		return nil
-	})
+	}))
 }
 
 // printRequests prints requests for people, or with -json one a line, decoded and
@@ -169,34 +117,6 @@ func (a *agent) status(context.Context) error {
 		}
 		return nil
 	})
-}
-
-// fieldInfo is a field as a person or a program wants to know it.
-type fieldInfo struct {
-	Message   string   `json:"message"`
-	Field     string   `json:"field"`
-	Category  string   `json:"category"`
-	Purpose   string   `json:"purpose"`
-	Sent      string   `json:"sent"`
-	Retention string   `json:"retention"`
-	Metrics   []string `json:"metrics"`
-}
-
-func (a *agent) fields(context.Context) error {
-	var list []fieldInfo
-	for _, f := range rules.Fields() {
-		list = append(list, fieldInfo{f.Message, f.Path, f.Category(), f.Purpose(), f.Coarsening(), f.Retention(), f.Rule.Metrics})
-	}
-	if a.json {
-		return a.printJSON(list)
-	}
-	for _, f := range list {
-		fmt.Fprintf(a.out, "%s.%s\n  %s, for %s\n  sent: %s\n  kept: %s\n", f.Message, f.Field, f.Category, f.Purpose, f.Sent, f.Retention)
-		if len(f.Metrics) > 0 {
-			fmt.Fprintf(a.out, "  for:  %s\n", strings.Join(f.Metrics, ", "))
-		}
-	}
-	return nil
 }
 
 func (a *agent) printJSON(v any) error {

@@ -1,8 +1,8 @@
 """Starts slicemetry-agent, which keeps the decision, the events and the network.
 
-No function here raises, waits for the network or writes a file. record and
+No function here raises, waits for the network or writes a file. record, count and
 upload do not wait at all; the others wait for a program that takes milliseconds
-and are called from a thread of their own or after a click.
+and are called from a thread of their own.
 """
 
 import json
@@ -10,14 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
-# A pipe takes so much without a reader on every system that Cura runs on, so
-# that writing to it never waits for the agent.
-MAX_EVENT = 4096
+from . import settings
+
+# A pipe takes so much without a reader on every system that Cura runs on. What is
+# longer is written from a thread. It is never shortened: which of many changed
+# settings are sent is drawn once a week, by the agent, and must not be drawn twice.
+AT_ONCE = 4096
 MAX_RUNNING = 8  # agents at work at once; beyond that an event is let go
 TIMEOUT = 20.0  # seconds, of what waits
-
-CONSENT_VERSION = 1  # of the privacy policy that this plug-in shows
 
 _running = []
 
@@ -32,34 +34,40 @@ def path():
 
 
 def record(event):
-    """Hands an event over. Returns whether an agent took it."""
-    line = json.dumps(event, separators=(",", ":")).encode("utf-8")
-    if len(line) > MAX_EVENT:
-        return False
-    process = _start(_command("record", flags=["-format", "cura"]), subprocess.PIPE)
-    if process is None:
-        return False
-    try:
-        process.stdin.write(line)
-        process.stdin.close()
-    except OSError:  # it ended already: nobody agreed
-        return False
-    return True
+    """Hands an event over. Returns whether an agent was started for it."""
+    return _hand_over(event, "record", ("-format", "cura"))
+
+
+def count(counters):
+    """Hands telemetry.v1.UsageCounters over."""
+    return _hand_over(counters, "count")
 
 
 def upload():
-    """Sends what is kept, if its time has come."""
-    _start(_command("upload"), subprocess.DEVNULL)
+    """Sends what is kept, if its time has come, and not in the next minutes."""
+    _start(_command("upload", flags=["-wait"]), subprocess.DEVNULL)
 
 
 def decision():
-    """The decision in force: "unknown", "refused" or "granted", and who made it."""
-    code, text = run("consent", "status", flags=["-json"])
+    """The decision in force: "unknown", "refused" or "granted", which rule made it,
+    and whether there is something to ask. The state is "" without an agent."""
+    answer = _object("consent", "status")
+    return answer.get("state", ""), answer.get("rule", ""), answer.get("ask", False)
+
+
+def notice():
+    """A version of the privacy policy that is announced, and its first day, or None."""
+    announced = _object("status").get("policy_notice")
+    return (announced["version"], announced["effective"][:10]) if announced else None
+
+
+def fields():
+    """What can be sent, as a list of objects."""
+    code, text = run("fields", flags=["-json"])
     try:
-        answer = json.loads(text) if code == 0 else {}
+        return json.loads(text) if code == 0 else []
     except ValueError:
-        answer = {}
-    return answer.get("state", ""), answer.get("rule", "")
+        return []
 
 
 def run(command, *names, flags=()):
@@ -79,6 +87,37 @@ def wait():
         _running.pop().wait()
 
 
+def _object(command, *names):
+    code, text = run(command, *names, flags=["-json"])
+    try:
+        return json.loads(text) if code == 0 else {}
+    except ValueError:
+        return {}
+
+
+def _hand_over(message, command, flags=()):
+    try:
+        line = json.dumps(message, separators=(",", ":"), allow_nan=False).encode("utf-8")
+        process = _start(_command(command, flags=flags), subprocess.PIPE)
+        if process is None:
+            return False
+        if len(line) <= AT_ONCE:
+            _write(process.stdin, line)
+        else:
+            threading.Thread(target=_write, args=(process.stdin, line), name="slicemetry", daemon=True).start()
+    except Exception:  # who calls this writes a user's print
+        return False
+    return True
+
+
+def _write(pipe, line):
+    try:
+        with pipe:
+            pipe.write(line)
+    except OSError:
+        pass  # it ended already: nobody agreed
+
+
 def _start(command, stdin):
     _running[:] = [p for p in _running if p.poll() is None]
     if len(_running) >= MAX_RUNNING:
@@ -93,7 +132,7 @@ def _start(command, stdin):
 
 
 def _command(command, names=(), flags=()):
-    return [path(), command, "-policy", str(CONSENT_VERSION), *flags, *names]
+    return [path(), command, "-endpoint", settings.ENDPOINT, "-policy", str(settings.POLICY), *settings.FLAGS, *flags, *names]
 
 
 def _options():

@@ -5,11 +5,26 @@ Not read at all: names and hashes of models, their sizes and positions, file
 names, printer names, accounts, organisations, times of day.
 """
 
+import json
 import platform
 
-EXTRUDER_SETTINGS = ("material_print_temperature",)
-PRINT_SETTINGS = ("layer_height", "support_enabled", "retraction_enable", "prime_tower_enable", "wall_line_count",
-                  "gradual_infill_steps", "adhesion_type", "infill_sparse_density", "infill_pattern", "print_sequence")
+# Settings by Cura's keys, with the field that the agent reads each from.
+PRINT_SETTINGS = {
+    "layer_height": "layer_height",
+    "support_enable": "support_enabled",
+    "retraction_enable": "retraction_enable",
+    "prime_tower_enable": "prime_tower_enable",
+    "wall_line_count": "wall_line_count",
+    "gradual_infill_steps": "gradual_infill_steps",
+    "adhesion_type": "adhesion_type",
+    "infill_sparse_density": "infill_sparse_density",
+    "infill_pattern": "infill_pattern",
+    "print_sequence": "print_sequence",
+}
+EXTRUDER_SETTINGS = {
+    "machine_nozzle_size": "extruders_nozzle_size",
+    "material_print_temperature": "extruders_material_print_temperature",
+}
 
 
 def describe(application, device, iterate):
@@ -37,14 +52,14 @@ def describe(application, device, iterate):
     read("print_time_total", lambda: int(information.currentPrintTime))
     read("models_extruder", lambda: [0 for node in iterate(application.getController().getScene().getRoot())
                                      if node.callDecoration("isSliceable")])  # counts them
-    for name in PRINT_SETTINGS:
-        read(name, lambda: stack.getProperty(name, "value"))
+    for key, field in PRINT_SETTINGS.items():
+        read(field, lambda: stack.getProperty(key, "value"))
     _extruders(read, stack, information)
     return event
 
 
 class _Reader:
-    """Puts into an event what can be read."""
+    """Puts into an event what can be read, and handed over."""
 
     def __init__(self, event):
         self.event = event
@@ -52,6 +67,7 @@ class _Reader:
     def __call__(self, name, value):
         try:
             result = value()
+            json.dumps(result, allow_nan=False)
         except Exception:  # Cura's own objects, of whatever version
             return
         if result is not None:
@@ -73,6 +89,5 @@ def _extruders(read, stack, information):
     read("extruders_material_guid", lambda: [e.material.getMetaData().get("GUID", "") for e in extruders])
     read("extruders_material_type", lambda: [e.material.getMetaData().get("material", "") for e in extruders])
     read("extruders_material_used", lambda: [information.materialLengths[i] for i in range(len(extruders))])
-    read("extruders_nozzle_size", lambda: [e.getProperty("machine_nozzle_size", "value") for e in extruders])
-    for name in EXTRUDER_SETTINGS:
-        read("extruders_" + name, lambda: [e.getProperty(name, "value") for e in extruders])
+    for key, field in EXTRUDER_SETTINGS.items():
+        read(field, lambda: [e.getProperty(key, "value") for e in extruders])

@@ -33,7 +33,7 @@
 //	<batch id>.batch           a sealed segment, waiting to be sent
 //	<batch id>.bad             one that the collector will never take
 //	<week>.token               the random number of this installation and week, crc32c
-//	<week>.draw                another one, never sent, for what is shown; crc32c
+//	<week>.draw                another one, never sent: what of a week is shown, crc32c
 //	<batch id>.sent            one that was acknowledged, for the user to look at
 //	<week>.count               how many slices of the week were acknowledged
 //	lost.json                  how many events were not kept, by cause

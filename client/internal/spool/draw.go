@@ -20,8 +20,9 @@ const (
 // Draw returns a period's random number by which the device chooses what it
 // shows: the same for all processes, never sent, and of no other origin than the
 // system's randomness, so that no other period's and no token says anything of it.
-// The first process to ask draws it. A damaged one is not drawn again, because
-// another process may hold it; who asks does without until its week is gone.
+// The first process to ask draws it. One that cannot be read is not drawn again,
+// because another process may hold it; who asks does without, until its period
+// expires.
 func (s *Spool) Draw(p period.Period) (uint64, error) {
 	path := filepath.Join(s.dir, p.String()+drawSuffix)
 	b, err := readSummed(path, drawBytes)
@@ -31,7 +32,7 @@ func (s *Spool) Draw(p period.Period) (uint64, error) {
 		}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("spool: draw: %w", err)
+		return 0, fmt.Errorf("spool: draw: %s: %w", p, err)
 	}
 	return binary.LittleEndian.Uint64(b), nil
 }

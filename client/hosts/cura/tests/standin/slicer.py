@@ -1,10 +1,20 @@
 """A slicer as the plug-in sees it: what it touches of Cura, and nothing more. An
 attribute that is not here raises, as it would in a version that lacks it."""
 
+import csv
+import os
+import tempfile
 import threading
 
 from UM.Application import Application
 from UM.Signal import Signal
+
+
+def settings():
+    """The keys of Cura's settings, as the catalogue has them."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, *[".."] * 5, "schema", "catalog", "data", "settings.csv"), encoding="utf-8", newline="") as f:
+        return {row["key"] for row in csv.DictReader(f)}
 
 
 class Container:
@@ -23,6 +33,7 @@ class Container:
 
 class Stack:
     def __init__(self, values, **parts):
+        assert set(values) <= settings()
         self._values = values
         self.__dict__.update(parts)
 
@@ -51,20 +62,79 @@ class Devices:
 
 
 class LocalFileOutputDevice:
-    """Writes a file, in the order in which Cura's device of that name tells it."""
+    """Writes a file, and tells of it in the order of Uranium's device of that name:
+    the file is closed last, which can fail. Nothing guards the signals."""
 
-    def write(self, slicer, works=True):
+    GCODE = "G1 X1\n" * 10 + ";End of Gcode\n"
+
+    def __init__(self, folder=None):
+        self.path = os.path.join(folder or tempfile.mkdtemp(), "part.gcode")
+
+    def write(self, slicer, works=True, closes=True):
         devices = slicer.getOutputDeviceManager()
         devices.writeStarted.emit(self)
+        stream = open(self.path, "wt", encoding="utf-8")
+        stream.write(self.GCODE)
         devices.writeFinished.emit(self)
-        (devices.writeSuccess if works else devices.writeError).emit(self)
+        if not works:
+            devices.writeError.emit(self)
+            stream.close()
+            return
+        devices.writeSuccess.emit(self)
+        stream.close()
+        if not closes:
+            devices.writeError.emit(self)
 
 
 class CloudOutputDevice:
-    def write(self, slicer):
+    """Tells when it begins who it is, and afterwards not, as Cura's own does."""
+
+    def write(self, slicer, works=True):
+        self.begin(slicer)
+        self.end(slicer, works)
+
+    def begin(self, slicer):
+        slicer.getOutputDeviceManager().writeStarted.emit(self)
+
+    def end(self, slicer, works=True):
         devices = slicer.getOutputDeviceManager()
-        devices.writeStarted.emit(self)
-        devices.writeFinished.emit(self)
+        (devices.writeFinished if works else devices.writeError).emit()
+
+
+class LocalClusterOutputDevice(CloudOutputDevice):
+    pass
+
+
+class Backend:
+    """Uranium's Backend with the two signals of Cura's engine."""
+
+    def __init__(self):
+        self.slicingStarted, self.slicingCancelled, self.backendStateChange = Signal(), Signal(), Signal()
+
+    def slice(self, state):
+        self.slicingStarted.emit()
+        self.backendStateChange.emit(2)  # processing
+        self.backendStateChange.emit(state)
+
+    def cancel(self):
+        self.slicingStarted.emit()
+        self.backendStateChange.emit(1)  # not started
+        self.slicingCancelled.emit()
+
+
+class Preferences:
+    def __init__(self):
+        self._values = {"cura/active_mode": "1", "general/language": "de_DE", "info/account": "secret account"}
+
+    def addPreference(self, key, default):
+        self._values.setdefault(key, default)
+
+    def getValue(self, key):
+        return self._values.get(key)
+
+    def setValue(self, key, value):
+        assert key in self._values
+        self._values[key] = value
 
 
 def extruder(position, guid, material, changed):
@@ -79,9 +149,9 @@ class Slicer:
         self.visibleMessageRemoved = Signal()
         self.later = []
         self._lock = threading.Lock()
-        self._devices = Devices()
+        self._devices, self._backend, self._preferences = Devices(), Backend(), Preferences()
         self._stack = Stack(
-            {"layer_height": 0.2, "support_enabled": True, "infill_sparse_density": 20.0, "infill_pattern": "grid",
+            {"layer_height": 0.2, "support_enable": True, "infill_sparse_density": 20.0, "infill_pattern": "grid",
              "adhesion_type": "brim", "wall_line_count": 3, "print_sequence": "all_at_once"},
             definition=Container("ultimaker_s5"), definitionChanges=Container(), quality=Container(metadata={"quality_type": "normal"}),
             userChanges=Container(values={"layer_height": 0.2}), qualityChanges=Container(values={"a_plugins_own": "secret value"}),
@@ -97,8 +167,10 @@ class Slicer:
         return type("Machines", (), {"activeMachine": self._stack})
 
     def getPreferences(self):
-        values = {"cura/active_mode": "1", "general/language": "de_DE", "info/account": "secret account"}
-        return type("Preferences", (), {"getValue": staticmethod(values.get)})
+        return self._preferences
+
+    def getBackend(self):
+        return self._backend
 
     def getPrintInformation(self):
         return type("Information", (), {"currentPrintTime": 7200, "materialLengths": [10.0, 0.5], "jobName": "secret name"})

@@ -1,7 +1,3 @@
 class QUrl:
-    def __init__(self, path):
-        self.path = path
-
-    @classmethod
-    def fromLocalFile(cls, path):
-        return cls(path)
+    def __init__(self, url):
+        self.url = url

@@ -3,4 +3,4 @@ class QDesktopServices:
 
     @classmethod
     def openUrl(cls, url):
-        cls.opened.append(url.path)
+        cls.opened.append(url.url)

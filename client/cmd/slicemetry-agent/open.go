@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/slicemetry/slicemetry/client"
+)
+
+// open opens the client that the flags describe, with the roots by which to know
+// the collector.
+func (a *agent) open(roots *x509.CertPool) (*client.Client, error) {
+	if a.policy > math.MaxUint32 {
+		return nil, fmt.Errorf("-policy: there is no version %d", a.policy)
+	}
+	cfg := client.Config{Dir: a.dir, Endpoint: a.endpoint, Plaintext: a.plaintext, Proxy: a.proxy, PolicyVersion: uint32(a.policy), RootCAs: roots}
+	if a.pin != "" {
+		cfg.Pins.SHA256 = strings.Split(a.pin, ",")
+	}
+	return client.Open(cfg)
+}
+
+// roots reads the certificate that -ca names; nil are the system's.
+func (a *agent) roots() (*x509.CertPool, error) {
+	if a.ca == "" {
+		return nil, nil
+	}
+	roots := x509.NewCertPool() // trusts nobody
+	pem, err := os.ReadFile(a.ca)
+	if err != nil {
+		return roots, fmt.Errorf("-ca: %w", err)
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return roots, fmt.Errorf("-ca: %s holds no certificate", a.ca)
+	}
+	return roots, nil
+}
+
+// with opens a client, calls f and closes it, which writes what was recorded. It
+// is for what does not connect: a certificate that cannot be read keeps nobody
+// from withdrawing, and no event from being kept. Should it connect after all,
+// because it goes on for so long, it trusts nobody then.
+func (a *agent) with(f func(*client.Client) error) error {
+	roots, _ := a.roots()
+	c, err := a.open(roots)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), c.Close())
+}
+
+// connected is with, for what connects.
+func (a *agent) connected(f func(*client.Client) error) error {
+	if _, err := a.roots(); err != nil {
+		return err
+	}
+	return a.with(f)
+}
+
+// agreed is f, where the user agreed.
+func agreed(f func(*client.Client) error) func(*client.Client) error {
+	return func(c *client.Client) error {
+		if decision := c.Consent(); decision.State != client.Granted {
+			return fmt.Errorf("%w (%s)", client.ErrNoConsent, decision.Rule)
+		}
+		return f(c)
+	}
+}
+
+// recording is with, for what records where the user agreed. What the client let
+// go of is known when it is closed.
+func (a *agent) recording(f func(*client.Client) error) error {
+	var c *client.Client
+	var before client.Dropped
+	err := a.with(agreed(func(open *client.Client) error {
+		c, before = open, open.Status().Dropped
+		return f(c)
+	}))
+	if c == nil {
+		return err
+	}
+	return errors.Join(notKept(before, c.Status().Dropped), err)
+}
+
+// notKept says how much was let go of between two counts, and why.
+func notKept(before, after client.Dropped) error {
+	var causes []string
+	for _, c := range []struct {
+		n     int64
+		cause string
+	}{
+		{after.Disk - before.Disk, "the disk is full or cannot be written to"},
+		{after.TooMany - before.TooMany, "more than a week's limit"},
+		{after.QueueFull - before.QueueFull, "faster than the disk takes"},
+		{after.Defect - before.Defect, "a defect of this program"},
+	} {
+		if c.n > 0 {
+			causes = append(causes, fmt.Sprintf("%d lost: %s", c.n, c.cause))
+		}
+	}
+	if causes == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errNotKept, strings.Join(causes, "; "))
+}
