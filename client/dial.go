@@ -35,20 +35,28 @@ func (c *Client) dial(ctx context.Context) *unary.Conn {
 }
 
 // connect connects to the collector, through a proxy where one is set.
-func (c *Config) connect(ctx context.Context, network, address string) (net.Conn, error) {
+func (c *Config) connect(ctx context.Context, sockets *unary.Sockets, network, address string) (net.Conn, error) {
 	via, err := c.proxyFor(address)
+	if err == nil && via == nil {
+		return sockets.DialContext(ctx, network, address)
+	}
+	var conn net.Conn
+	if err == nil {
+		conn, err = through(ctx, sockets, via, network, address)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", unary.Proxy, err)
 	}
-	direct := &net.Dialer{}
-	if via == nil {
-		return direct.DialContext(ctx, network, address)
-	}
+	return conn, nil
+}
+
+// through connects through a proxy.
+func through(ctx context.Context, sockets *unary.Sockets, via *url.URL, network, address string) (net.Conn, error) {
 	switch via.Scheme {
 	case "http", "https":
-		return tunnel(ctx, direct, via, address)
+		return tunnel(ctx, sockets, via, address)
 	}
-	dialer, err := proxy.FromURL(via, direct) // socks5, socks5h
+	dialer, err := proxy.FromURL(via, sockets) // socks5, socks5h
 	if err != nil {
 		return nil, errBadProxy
 	}
@@ -56,10 +64,13 @@ func (c *Config) connect(ctx context.Context, network, address string) (net.Conn
 }
 
 // validateProxy checks what the host says. A proxy of the environment's that is
-// none keeps nobody from withdrawing: it shows when somebody connects.
+// none shows when somebody connects.
 func (c *Config) validateProxy() error {
-	if c.Proxy == "" {
+	if c.Proxy == "" || c.Proxy == NoProxy {
 		return nil
+	}
+	if c.Plaintext {
+		return errors.New("plaintext goes through no proxy: what is sent would leave this device in the clear")
 	}
 	_, err := c.proxyFor(c.Endpoint)
 	return err
@@ -69,10 +80,10 @@ func (c *Config) validateProxy() error {
 var errBadProxy = errors.New("the proxy is not a URL of http, https or socks5")
 
 func (c *Config) proxyFor(address string) (*url.URL, error) {
-	switch c.Proxy {
-	case NoProxy:
+	switch {
+	case c.Proxy == NoProxy || c.Plaintext:
 		return nil, nil
-	case "":
+	case c.Proxy == "":
 		via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: address}})
 		if err != nil {
 			return nil, errBadProxy
@@ -87,12 +98,12 @@ func (c *Config) proxyFor(address string) (*url.URL, error) {
 }
 
 // tunnel asks an HTTP proxy for a connection (RFC 9110, 9.3.6).
-func tunnel(ctx context.Context, direct *net.Dialer, via *url.URL, address string) (net.Conn, error) {
+func tunnel(ctx context.Context, sockets *unary.Sockets, via *url.URL, address string) (net.Conn, error) {
 	port := via.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[via.Scheme]
 	}
-	conn, err := direct.DialContext(ctx, "tcp", net.JoinHostPort(via.Hostname(), port))
+	conn, err := sockets.DialContext(ctx, "tcp", net.JoinHostPort(via.Hostname(), port))
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +167,7 @@ func (p Pins) validate() error {
 	return nil
 }
 
-var errNotPinned = errors.New("none of the pinned keys is in the collector's certificate chain")
+var errNotPinned = fmt.Errorf("none of the pinned keys is in the collector's certificate chain: %w", unary.Pin)
 
 // tls returns the configuration of a connection: TLS 1.3, no session cache, by
 // which two connections could be linked, and the pins.

@@ -21,23 +21,21 @@ const (
 	detailsHeader = "Grpc-Status-Details-Bin"
 )
 
-// errNoGRPC says that something else than a collector answered.
-var errNoGRPC = errors.New("the answer is not gRPC")
-
-// Error is a call that did not succeed. The other side's own words are not in
-// it: they end in a host's log, and nobody checked them.
+// Error is a call that did not succeed. No words of the network's are in it: they
+// end in a host's log, and nobody checked them.
 type Error struct {
 	Code       codes.Code
 	RetryAfter time.Duration // from RetryInfo; 0: not said
-	cause      error         // on this side of the connection; nil: the other side said it
+	Fault      Fault         // on the way; "": a collector answered, or this side ended it
+	cause      error         // for errors.Is
 }
 
 // Error implements error.
 func (e *Error) Error() string {
-	if e.cause == nil {
-		return "the collector answers " + e.Code.String()
+	if e.Fault != "" {
+		return e.Code.String() + ": " + string(e.Fault)
 	}
-	return e.Code.String() + ": " + e.cause.Error()
+	return e.Code.String()
 }
 
 // Unwrap gives the cause.
@@ -55,11 +53,22 @@ func Reason(err error) (code codes.Code, retryAfter time.Duration) {
 	return codes.Unknown, 0
 }
 
+// Class is why a call did not succeed, of a closed set: a Fault, or gRPC's name of
+// what the collector answered.
+func Class(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Fault != "" {
+		return string(e.Fault)
+	}
+	code, _ := Reason(err)
+	return code.String()
+}
+
 // status reads the status from a header or trailer: nil when it is OK.
 func status(h http.Header) error {
 	n, err := strconv.ParseUint(h.Get(statusHeader), 10, 32)
 	if err != nil {
-		return &Error{Code: codes.Internal, cause: errors.New("the answer has no status")}
+		return &Error{Code: codes.Internal, Fault: NotGRPC}
 	}
 	if n == uint64(codes.OK) {
 		return nil
@@ -119,9 +128,9 @@ func broken(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return &Error{Code: codes.Canceled, cause: err}
 	case ctx.Err() != nil:
-		return &Error{Code: codes.DeadlineExceeded, cause: err}
+		return &Error{Code: codes.DeadlineExceeded, Fault: Timeout, cause: err}
 	}
-	return &Error{Code: codes.Unavailable, cause: err}
+	return &Error{Code: codes.Unavailable, Fault: faultOf(err), cause: err}
 }
 
 // fromHTTP is the mapping of gRPC's documentation for answers without a status.

@@ -34,18 +34,26 @@ const (
 // UserAgent is the same for everybody: it names no version and no platform.
 const UserAgent = "slicemetry"
 
-// Dial opens a connection. What it returns may be closed at any time.
-type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+// Dial opens a connection by way of sockets. What it returns may be closed at any
+// time.
+type Dial func(ctx context.Context, sockets *Sockets, network, address string) (net.Conn, error)
+
+// Direct is the Dial that goes through nothing.
+func Direct(ctx context.Context, sockets *Sockets, network, address string) (net.Conn, error) {
+	return sockets.DialContext(ctx, network, address)
+}
 
 // Conn is one connection to a collector, made by the first call. Several calls
 // may follow one another on it.
 type Conn struct {
 	transport *http.Transport
+	sockets   *Sockets
 	origin    string
 }
 
 // New prepares a connection to a host:port, by TLS unless secure is nil. Nothing
-// of it outlives ctx: then its sockets are closed, whatever they wait for.
+// of it outlives ctx: then its sockets are reset, whatever they wait for, and
+// what was written and has not left yet never leaves.
 func New(ctx context.Context, endpoint string, secure *tls.Config, dial Dial) *Conn {
 	protocols, scheme := new(http.Protocols), "https"
 	protocols.SetHTTP2(secure != nil)
@@ -53,24 +61,29 @@ func New(ctx context.Context, endpoint string, secure *tls.Config, dial Dial) *C
 	if secure == nil {
 		scheme = "http"
 	}
+	sockets := &Sockets{ctx: ctx}
+	context.AfterFunc(ctx, sockets.close)
 	bound := func(waiting context.Context, network, address string) (net.Conn, error) {
 		waiting, stop := context.WithCancel(waiting)
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
-		conn, err := dial(waiting, network, address)
-		if err == nil {
-			context.AfterFunc(ctx, func() { conn.Close() })
-		}
-		return conn, err
+		return dial(waiting, sockets, network, address)
 	}
-	return &Conn{origin: scheme + "://" + endpoint, transport: &http.Transport{
+	return &Conn{origin: scheme + "://" + endpoint, sockets: sockets, transport: &http.Transport{
 		Protocols: protocols, TLSClientConfig: secure, DialContext: bound,
 		DisableCompression: true, MaxConnsPerHost: 1, MaxResponseHeaderBytes: maxHeaderBytes,
 	}}
 }
 
-// Close ends the connection.
-func (c *Conn) Close() { c.transport.CloseIdleConnections() }
+// Close ends the connection. When it returns after the end of ctx, nothing leaves
+// any more.
+func (c *Conn) Close() {
+	if c.sockets.ctx.Err() == nil {
+		c.transport.CloseIdleConnections() // which says goodbye
+	}
+	c.sockets.close()
+	c.transport.CloseIdleConnections()
+}
 
 // Call sends an encoded request and decodes the answer into reply. Its errors
 // are of type *Error.
@@ -113,17 +126,17 @@ func frame(message []byte) ([]byte, error) {
 // answer reads what the other side says, which may be anything.
 func answer(ctx context.Context, response *http.Response, reply proto.Message) error {
 	if response.StatusCode != http.StatusOK {
-		return &Error{Code: fromHTTP(response.StatusCode), cause: errNoGRPC}
+		return &Error{Code: fromHTTP(response.StatusCode), Fault: NotGRPC}
 	}
 	if kind := response.Header.Get("Content-Type"); response.ProtoMajor != 2 ||
 		kind != "application/grpc" && !strings.HasPrefix(kind, "application/grpc+") && !strings.HasPrefix(kind, "application/grpc;") {
-		return &Error{Code: codes.Unknown, cause: errNoGRPC}
+		return &Error{Code: codes.Unknown, Fault: NotGRPC}
 	}
 	if response.Header.Get(statusHeader) != "" { // a status, and nothing else
 		if err := status(response.Header); err != nil {
 			return err
 		}
-		return &Error{Code: codes.Internal, cause: errors.New("neither a message nor an error")}
+		return &Error{Code: codes.Internal, Fault: NotGRPC} // neither a message nor an error
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, prefixBytes+zstdcodec.MaxMessageBytes+1))
 	if err != nil {
@@ -133,7 +146,7 @@ func answer(ctx context.Context, response *http.Response, reply proto.Message) e
 		return err
 	}
 	if err := decode(body, response.Header.Get("Grpc-Encoding"), reply); err != nil {
-		return &Error{Code: codes.Internal, cause: err}
+		return &Error{Code: codes.Internal, Fault: NotGRPC, cause: err}
 	}
 	return nil
 }

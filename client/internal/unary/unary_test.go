@@ -8,8 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 func connect(t *testing.T, address string) *Conn {
-	c := New(t.Context(), address, nil, (&net.Dialer{}).DialContext)
+	c := New(t.Context(), address, nil, Direct)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -163,6 +164,9 @@ func TestStrangeAnswers(t *testing.T) {
 			if got, _ := Reason(err); got != tt.want {
 				t.Errorf("Call() = %v, want %s", err, tt.want)
 			}
+			if _, answered := tt.trailer["Grpc-Status-Details-Bin"]; err != nil && Class(err) != map[bool]string{false: string(NotGRPC), true: tt.want.String()}[answered] {
+				t.Errorf("%v is of class %q", err, Class(err))
+			}
 		})
 	}
 }
@@ -192,36 +196,75 @@ func TestStatusInHeader(t *testing.T) {
 }
 
 // Nothing stays behind when the context ends, wherever a call hangs: before the
-// connection's first octet, or with the answer outstanding.
+// connection's first octet, or with the answer outstanding. The other side sees
+// the connection end, although nobody closes it.
 func TestNothingOutlivesTheContext(t *testing.T) {
-	silent := listen(t)
-	defer silent.Close()
-	asked := make(chan struct{}, 1)
-	hanging := plainServer(t, func(_ http.ResponseWriter, r *http.Request) { asked <- struct{}{}; <-r.Context().Done() })
-	for _, address := range []string{silent.Addr().String(), hanging} {
-		before := runtime.NumGoroutine()
+	for _, answers := range []bool{false, true} {
+		l := &watched{Listener: listen(t), accepted: make(chan net.Conn, 1), ended: make(chan struct{})}
+		asked := make(chan struct{}, 1)
+		server := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked <- struct{}{}
+			<-r.Context().Done()
+		})}
+		server.Protocols.SetUnencryptedHTTP2(true)
+		if answers {
+			go server.Serve(l)
+			defer server.Close()
+		} else {
+			defer l.Close()
+			go func() {
+				if conn, err := l.Accept(); err == nil {
+					_, _ = io.Copy(io.Discard, conn)
+				}
+			}()
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		result := make(chan error)
-		go func() {
-			result <- New(ctx, address, nil, (&net.Dialer{}).DialContext).Call(ctx, method, []byte("x"), nil)
-		}()
-		if address == hanging {
+		go func() { result <- New(ctx, l.Addr().String(), nil, Direct).Call(ctx, method, []byte("x"), nil) }()
+		<-l.accepted
+		if answers {
 			<-asked
-		} else if _, err := silent.Accept(); err != nil {
-			t.Fatal(err)
 		}
 		cancel()
 		if got, _ := Reason(<-result); got != codes.Canceled {
 			t.Errorf("%s after cancel", got)
 		}
-		for tries := 0; runtime.NumGoroutine() > before+2; tries++ { // the test server's own may linger
-			if tries > 500 {
-				stacks := make([]byte, 1<<16)
-				t.Fatalf("left over:\n%s", stacks[:runtime.Stack(stacks, true)])
-			}
-			time.Sleep(10 * time.Millisecond)
+		select {
+		case <-l.ended:
+		case <-time.After(10 * time.Second):
+			t.Errorf("the connection outlives its context, where the server answers: %t", answers)
 		}
 	}
+}
+
+// watched tells when its one connection begins and ends.
+type watched struct {
+	net.Listener
+	accepted chan net.Conn
+	ended    chan struct{}
+}
+
+func (l *watched) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- conn
+		conn = &watchedConn{Conn: conn, ended: l.ended}
+	}
+	return conn, err
+}
+
+type watchedConn struct {
+	net.Conn
+	ended chan struct{}
+	once  sync.Once
+}
+
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // the server's own
+		c.once.Do(func() { close(c.ended) })
+	}
+	return n, err
 }
 
 func TestDeadline(t *testing.T) {
@@ -229,11 +272,12 @@ func TestDeadline(t *testing.T) {
 	defer cancel()
 	c := connect(t, plainServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	err := c.Call(ctx, method, nil, &wrapperspb.BytesValue{})
-	if got, _ := Reason(err); got != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Call() = %v", err)
+	if got, _ := Reason(err); got != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) || Class(err) != string(Timeout) {
+		t.Errorf("Call() = %v, %s", err, Class(err))
 	}
-	if got, _ := Reason(errors.New("of somebody else")); got != codes.Unknown {
-		t.Errorf("Reason() = %s", got)
+	foreign := errors.New("of somebody else")
+	if got, _ := Reason(foreign); got != codes.Unknown || Class(foreign) != "Unknown" || Class(nil) != "OK" {
+		t.Errorf("Reason() = %s, Class() = %s", got, Class(foreign))
 	}
 }
 
