@@ -33,8 +33,10 @@ type Client struct {
 
 	// sending is held by one upload at a time. Who holds it may take mu, not the
 	// other way round.
-	sending  sync.Mutex
+	sending  turn
 	abort    atomic.Pointer[context.CancelFunc] // ends the upload under way
+	settled  map[[16]byte]bool                  // guarded by sending: batches that the disk could not forget
+	offline  error                              // why it cannot connect, as configured; nil: it can
 	sent     sent
 	planning sync.Mutex      // held while the schedule is read and written again
 	alive    context.Context // until Close
@@ -44,12 +46,22 @@ type Client struct {
 }
 
 // Open prepares a client. Without the user's consent it touches nothing.
+//
+// Its error is for the host's developer, and says all that is wrong with the
+// configuration. Where only what concerns the network is wrong there is a client
+// beside the error, that never connects: whatever became of an endpoint or a pin,
+// a user must be able to look at what was kept, and to withdraw. What would connect
+// returns the error again. A host logs it and goes on.
 func Open(cfg Config) (opened *Client, err error) {
 	if err := cfg.complete(); err != nil {
-		return nil, fmt.Errorf("client: configuration: %w", err)
+		return nil, fmt.Errorf("client: configuration: %w", errors.Join(err, cfg.validateNetwork()))
 	}
 	alive, end := context.WithCancel(context.Background())
-	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now)}
+	c := &Client{cfg: cfg, alive: alive, end: end, spool: spool.Open(filepath.Join(cfg.Dir, "spool"), cfg.Now),
+		sending: newTurn(), settled: map[[16]byte]bool{}}
+	if err := cfg.validateNetwork(); err != nil {
+		c.offline = fmt.Errorf("client: configuration: %w", err)
+	}
 	defer c.rescue(&err)
 	c.queue.init()
 	if err := errors.Join(c.finishRefusal(), c.finishTakingBack()); err != nil {
@@ -63,7 +75,7 @@ func Open(cfg Config) (opened *Client, err error) {
 		// that the environment keeps from recording, forgets on time as well.
 		c.spool.Expire()
 	}
-	return c, nil
+	return c, c.offline
 }
 
 // apply brings the goroutines in step with the decision in force. mu is held.

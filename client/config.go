@@ -36,12 +36,12 @@ type Config struct {
 	Pins Pins
 	// Proxy is the URL of the proxy to go through: http, https or socks5, with user
 	// and password where it asks for them. "": HTTPS_PROXY and NO_PROXY say.
-	// NoProxy: none.
+	// NoProxy: none. Not with Plaintext.
 	Proxy string
 	// SystemFile is an administrator's file which beats the user: {"telemetry":
 	// "off"}. "": DefaultSystemFile. It need not exist.
 	SystemFile string
-	// Plaintext sends without TLS, to a loopback address only.
+	// Plaintext sends without TLS, to a loopback address only and through no proxy.
 	Plaintext bool
 	// UploadInterval is the least time between two connections. 0:
 	// DefaultUploadInterval.
@@ -55,7 +55,7 @@ type Config struct {
 	Getenv func(string) string
 }
 
-// complete fills in what was left out and checks the rest.
+// complete fills in what was left out.
 func (c *Config) complete() error {
 	if c.PolicyVersion == 0 {
 		c.PolicyVersion = 1
@@ -75,12 +75,20 @@ func (c *Config) complete() error {
 	if c.SystemFile == "" {
 		c.SystemFile = DefaultSystemFile()
 	}
-	problems := []error{c.Pins.validate(), c.validateProxy()}
 	if c.Dir == "" {
 		dir, err := os.UserConfigDir()
-		problems = append(problems, err)
+		if err != nil {
+			return err
+		}
 		c.Dir = filepath.Join(dir, "slicemetry")
 	}
+	return nil
+}
+
+// validateNetwork checks what is needed to connect, and only then: nothing of it
+// keeps anybody from withdrawing.
+func (c *Config) validateNetwork() error {
+	problems := []error{c.Pins.validate(), c.validateProxy()}
 	host, _, err := net.SplitHostPort(c.Endpoint)
 	switch {
 	case err != nil:

@@ -33,7 +33,9 @@ func (c *Client) Erase(ctx context.Context) (receipts []Receipt, err error) {
 		return nil, ErrNoClient
 	}
 	defer c.rescue(&err)
-	c.sending.Lock()
+	if err := c.sending.wait(ctx); err != nil {
+		return nil, err
+	}
 	defer c.sending.Unlock()
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
@@ -95,6 +97,9 @@ func (c *Client) Policy(ctx context.Context) (reply *collectorv1.GetPolicyRespon
 
 // ask makes one call over a connection of its own.
 func (c *Client) ask(ctx context.Context, method string, request, reply proto.Message) error {
+	if c.offline != nil {
+		return c.offline
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.alive, cancel)()
@@ -105,8 +110,8 @@ func (c *Client) ask(ctx context.Context, method string, request, reply proto.Me
 	conn := c.dial(ctx)
 	defer conn.Close()
 	if err := conn.Call(ctx, method, octets, reply); err != nil {
-		code, after := unary.Reason(err)
-		return &RetryError{Code: code.String(), After: max(after, time.Second)}
+		_, after := unary.Reason(err)
+		return &RetryError{Code: unary.Class(err), After: max(after, time.Second)}
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func TestPins(t *testing.T) {
 	for _, pins := range [][]string{{pin}, {pin, "short"}} {
 		cfg := config(t.TempDir(), r.Addr())
 		cfg.Pins.SHA256 = pins
-		if _, err := client.Open(cfg); err == nil {
+		if c, err := client.Open(cfg); err == nil || c.Close() != nil {
 			t.Errorf("pins %v are taken", pins)
 		}
 	}
@@ -240,8 +240,8 @@ func TestProxies(t *testing.T) {
 	}
 	for _, proxy := range []string{"user:secret@host", "ftp://user:secret@host", "http://"} {
 		cfg := config(t.TempDir(), "collector.invalid:443")
-		cfg.Proxy = proxy
-		if _, err := client.Open(cfg); err == nil || strings.Contains(err.Error(), "secret") {
+		cfg.Plaintext, cfg.Proxy = false, proxy
+		if c, err := client.Open(cfg); err == nil || c.Close() != nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v for a proxy that is none", err)
 		}
 	}

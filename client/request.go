@@ -80,6 +80,7 @@ func appendNumber(b []byte, field protowire.Number, n uint32) []byte {
 
 // Request is one request, as it will be sent, or was.
 type Request struct {
+	Week    string                     // that it is about: "2026-W45"
 	Octets  []byte                     // what goes into gRPC, before compression
 	Message *collectorv1.UploadRequest // the same, decoded
 }
@@ -88,7 +89,7 @@ func newRequest(token []byte, b *spool.Batch) (Request, error) {
 	octets, _ := encodeRequest(token, b)
 	message := &collectorv1.UploadRequest{}
 	err := proto.Unmarshal(octets, message)
-	return Request{Octets: octets, Message: message}, err
+	return Request{Week: period.Period(b.Period).String(), Octets: octets, Message: message}, err
 }
 
 // Sent returns the last requests that were acknowledged, octet for octet. They
@@ -112,8 +113,11 @@ func (c *Client) Sent() (requests []Request, err error) {
 	return requests, nil
 }
 
-// Preview returns the requests that the next upload will carry, octet for octet.
-// It ends the batch that is being filled, so that what it shows stays true.
+// Preview returns the requests that wait, octet for octet. Those of the first
+// one's week are what the next connection will carry; the others follow in their
+// turn, a week at a time. It ends the batch that is being filled, so that what it
+// shows stays true. It does not connect, and where somebody does it waits a moment
+// at most, and returns ErrBusy.
 func (c *Client) Preview() (requests []Request, err error) {
 	if c == nil {
 		return nil, ErrNoClient
@@ -122,7 +126,11 @@ func (c *Client) Preview() (requests []Request, err error) {
 	if c.follow().State != Granted {
 		return nil, ErrNoConsent
 	}
-	c.sending.Lock()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if c.sending.wait(ctx) != nil {
+		return nil, ErrBusy
+	}
 	defer c.sending.Unlock()
 	if err := c.drainQueue(context.Background()); err != nil {
 		return nil, err
@@ -132,7 +140,8 @@ func (c *Client) Preview() (requests []Request, err error) {
 		return nil, err
 	}
 	defer lease.Release()
-	for _, b := range lease.Batches() {
+	week, others := c.waiting(lease)
+	for _, b := range append(week, others...) {
 		token, err := lease.Token(period.Period(b.Period))
 		if err != nil {
 			return nil, err

@@ -26,6 +26,8 @@ func weeks(t *testing.T, r *clienttest.Recorder, weeks, n int, flush bool) (*cli
 	cfg := config(t.TempDir(), r.Addr())
 	cfg.Now = clock.Now
 	c := granted(t, cfg)
+	// Until then the client may think that the clock's jump is time in which it waited.
+	await(t, "it waits for its time", func() bool { return !c.Status().NextUpload.IsZero() })
 	for week := range weeks {
 		if week > 0 {
 			clock.Add(7 * 24 * time.Hour)

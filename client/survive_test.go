@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -84,14 +85,20 @@ func TestWriterCountsWhatAPanicCosts(t *testing.T) {
 // The goroutine that uploads survives a panic, and tries again.
 func TestUploaderSurvives(t *testing.T) {
 	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), "127.0.0.1:1")
-	cfg.Logger = slog.New(panicking{}) // which it tells that nobody listens
+	cfg := config(t.TempDir(), "nowhere")
+	cfg.Logger = slog.New(panicking{}) // which it tells that this is no endpoint
 	cfg.UploadInterval = time.Nanosecond
 	cfg.Now = func() time.Time { // so that it is always time to
 		clock.Add(10 * time.Minute)
 		return clock.Now()
 	}
-	c := granted(t, cfg)
+	before, _ := client.Open(cfg)
+	if err := errors.Join(before.Grant(1), before.Close()); err != nil {
+		t.Fatal(err)
+	}
+	due(t, cfg, clock.Now())
+	c, _ := client.Open(cfg)
+	defer c.Close()
 	c.Record(numbered(0))
 	await(t, "it failed twice", func() bool { return c.Status().Dropped.Defect >= 2 })
 }

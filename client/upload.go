@@ -7,23 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
-
 	"github.com/slicemetry/slicemetry/client/internal/spool"
-	"github.com/slicemetry/slicemetry/client/internal/unary"
-	"github.com/slicemetry/slicemetry/internal/period"
-	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
-)
-
-// callTimeout is longer than a collector tries to store a batch (8 s).
-const callTimeout = 15 * time.Second
-
-// The service's methods. Its generated code has the names too, but needs all of
-// grpc-go; a test compares them.
-const (
-	methodUpload    = "/slicemetry.collector.v1.Collector/Upload"
-	methodErase     = "/slicemetry.collector.v1.Collector/Erase"
-	methodGetPolicy = "/slicemetry.collector.v1.Collector/GetPolicy"
 )
 
 // The errors that a host may tell apart. In each case everything is kept.
@@ -32,14 +16,17 @@ var (
 	ErrNoConsent = errors.New("client: no consent")
 	// ErrNoClient says that there is none: Open failed, and the host went on.
 	ErrNoClient = errors.New("client: none was opened")
-	// ErrBusy says that another process is sending.
+	// ErrBusy says that an upload is under way, in this process or another.
 	ErrBusy = spool.ErrBusy
 )
 
 // RetryError says that a collector cannot take anything now, and when to come
 // back.
 type RetryError struct {
-	Code  string // gRPC's name of the reason
+	// Code is why: gRPC's name of what the collector answered, such as
+	// "Unavailable", or what is wrong on the way to it: "dns", "refused", "tls",
+	// "pin", "proxy", "timeout", "not gRPC", "unreachable".
+	Code  string
 	After time.Duration
 }
 
@@ -56,10 +43,9 @@ func (c *Client) Flush(ctx context.Context) (err error) {
 		return ErrNoClient
 	}
 	defer c.rescue(&err)
-	if c.follow().State != Granted {
-		return ErrNoConsent
+	if err := c.begin(ctx); err != nil {
+		return err
 	}
-	c.sending.Lock()
 	defer c.sending.Unlock()
 	if err := c.drainQueue(ctx); err != nil {
 		return err
@@ -75,7 +61,40 @@ func (c *Client) Flush(ctx context.Context) (err error) {
 	}
 }
 
-// upload sends the batches of one week, the oldest that there is, over a
+// UploadIfDue sends what is kept if its time has come, and does nothing before.
+// It is for programs that do not live as long as an interval, at their end and
+// with a context that is as short as the user's patience: what is not sent then is
+// sent another day. At a program's start the time would tell when that was. A
+// program that lives for long need not call it. On an error everything that was
+// not acknowledged is kept.
+func (c *Client) UploadIfDue(ctx context.Context) (err error) {
+	if c == nil {
+		return ErrNoClient
+	}
+	defer c.rescue(&err)
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.sending.Unlock()
+	if c.next().After(c.cfg.Now()) {
+		return nil
+	}
+	if err := c.drainQueue(ctx); err != nil {
+		return err
+	}
+	_, err = c.upload(ctx)
+	return err
+}
+
+// begin takes sending, where something may be sent.
+func (c *Client) begin(ctx context.Context) error {
+	if c.follow().State != Granted {
+		return ErrNoConsent
+	}
+	return c.sending.wait(ctx)
+}
+
+// upload sends the batches of one week, the one whose turn it is, over a
 // connection of its own: two weeks on one connection would be known to be of one
 // installation. more says that another week waits. sending is held.
 func (c *Client) upload(ctx context.Context) (more bool, err error) {
@@ -95,19 +114,29 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	defer c.endUpload(lease)
-	batches, more := oldestWeek(lease.Batches())
-	if len(batches) == 0 {
+	week, others := c.waiting(lease)
+	if len(week) == 0 {
 		return false, nil
 	}
-	conn := c.dial(ctx)
-	defer conn.Close()
-	for _, b := range batches {
-		if err := c.send(ctx, conn, lease, b); err != nil {
-			return false, err
+	if err := c.attempt(ctx, lease, week); err != nil {
+		return false, err
+	}
+	return len(others) > 0, nil
+}
+
+// waiting returns the batches of the week whose turn it is, which is that of the
+// oldest batch, and all others. sending is held.
+func (c *Client) waiting(lease *spool.Lease) (week, others []*spool.Batch) {
+	for _, b := range lease.Batches() {
+		switch {
+		case c.settled[b.BatchID]:
+		case len(week) == 0 || b.Period == week[0].Period:
+			week = append(week, b)
+		default:
+			others = append(others, b)
 		}
 	}
-	c.plan(func(schedule) schedule { return c.afterSuccess() })
-	return more, nil
+	return week, others
 }
 
 // endUpload gives the lease back, and removes what was noted of the upload after
@@ -118,139 +147,16 @@ func (c *Client) endUpload(lease *spool.Lease) {
 	}
 }
 
-// oldestWeek picks the batches of one week.
-func oldestWeek(batches []*spool.Batch) (week []*spool.Batch, more bool) {
-	for _, b := range batches {
-		switch {
-		case len(week) == 0 || b.Period < week[0].Period:
-			more = more || len(week) > 0
-			week = []*spool.Batch{b}
-		case b.Period == week[0].Period:
-			week = append(week, b)
-		default:
-			more = true
-		}
-	}
-	return week, more
-}
-
-// send sends one batch and acts upon the answer. It returns nil where the next
-// batch may be sent.
-func (c *Client) send(ctx context.Context, conn *unary.Conn, lease *spool.Lease, b *spool.Batch) error {
-	// Taken back while sending: nothing more leaves.
-	if c.decision().State != Granted {
-		return ErrNoConsent
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if !lease.Has(b) {
-		return nil
-	}
-	token, err := lease.Token(period.Period(b.Period))
-	if err != nil {
-		return err
-	}
-	request, slices := encodeRequest(token, b)
-	err = c.call(ctx, conn, request)
-	code, _ := unary.Reason(err)
-	switch classify(code) {
-	case delivered:
-		c.sent.add(slices)
-		return lease.Done(b)
-	case poisoned:
-		c.sent.failed(code.String())
-		c.cfg.Logger.Warn("batch refused for ever", "code", code)
-		return lease.Quarantine(b)
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // our own doing says nothing of the collector
-	}
-	return c.postpone(err)
-}
-
-// call makes the call, with octets that are what Preview shows.
-func (c *Client) call(ctx context.Context, conn *unary.Conn, request []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var reply collectorv1.UploadResponse
-	err := conn.Call(ctx, methodUpload, request, &reply)
-	if err == nil {
-		c.listen(&reply)
-	}
-	return err
-}
-
-// postpone notes that it did not work, and when to try again.
-func (c *Client) postpone(err error) error {
-	code, asked := unary.Reason(err)
-	if classify(code) == outdated {
-		asked = longestWait
-	}
-	c.sent.failed(code.String())
-	s := c.plan(func(s schedule) schedule { return c.afterFailure(s, code.String(), asked) })
-	return &RetryError{Code: code.String(), After: max(asked, s.Next.Sub(c.cfg.Now()))}
-}
-
-// class is what an answer means for a batch.
-type class int
-
-const (
-	kept      class = iota // try again later
-	delivered              // forget it
-	poisoned               // it will never be taken
-	outdated               // nothing of this version is taken any more
-)
-
-// classify is the one place that decides what an answer means. Only OK from a
-// collector is success: a captive portal speaks no gRPC. Codes that are not
-// listed keep the batch. A portal's "404" arrives as Unimplemented too, so even
-// that is asked again, a week later, and at once after an update.
-func classify(code codes.Code) class {
-	switch code {
-	case codes.OK:
-		return delivered
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange:
-		return poisoned
-	case codes.Unimplemented:
-		return outdated
-	}
-	return kept
-}
-
-// UploadIfDue sends what is kept if its time has come, and does nothing before.
-// It is for programs that do not live as long as an interval: one that does needs
-// not call it. On an error everything that was not acknowledged is kept.
-func (c *Client) UploadIfDue(ctx context.Context) (err error) {
-	if c == nil {
-		return ErrNoClient
-	}
-	defer c.rescue(&err)
-	if c.follow().State != Granted {
-		return ErrNoConsent
-	}
-	c.sending.Lock()
-	defer c.sending.Unlock()
-	if c.next().After(c.cfg.Now()) {
-		return nil
-	}
-	if err := c.drainQueue(ctx); err != nil {
-		return err
-	}
-	_, err = c.upload(ctx)
-	return err
-}
-
 // uploadRegularly sends when it is time to, until ctx ends.
 func (c *Client) uploadRegularly(ctx context.Context) {
 	defer c.survive()
-	earliest := c.cfg.Now().Add(quietStart + random(quietStart))
+	earliest := c.cfg.Now().Add(quiet())
 	for {
-		next := c.next()
+		now, next := c.cfg.Now(), c.next()
 		if next.Before(earliest) {
 			next = earliest
 		}
-		timer := time.NewTimer(min(next.Sub(c.cfg.Now()), followEvery))
+		timer := time.NewTimer(min(next.Sub(now), followEvery))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -261,13 +167,15 @@ func (c *Client) uploadRegularly(ctx context.Context) {
 		// What another process noted, and the end of a pause, hold here too.
 		granted := c.decision().State == Granted
 		c.on.Store(granted)
-		// Whoever is sending now makes this one needless. And nobody may wait here
-		// for a lock: the one who holds it may wait for this goroutine to end.
-		if !granted || c.next().After(c.cfg.Now()) || !c.sending.TryLock() {
+		if granted && next.After(c.cfg.Now()) {
 			continue
 		}
-		c.uploadByItself(ctx)
-		earliest = c.cfg.Now().Add(quietStart) // whatever happened, not at once again
+		// Whoever is sending now makes this one needless. And nobody may wait here
+		// for a lock: the one who holds it may wait for this goroutine to end.
+		if granted && !c.next().After(c.cfg.Now()) && c.sending.TryLock() {
+			c.uploadByItself(ctx)
+		}
+		earliest = c.cfg.Now().Add(quiet()) // whatever happened, not at once again
 	}
 }
 

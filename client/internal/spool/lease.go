@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
-// ErrBusy says that another process is sending.
-var ErrBusy = errors.New("spool: another process is sending")
+// ErrBusy says that somebody else has the right to send.
+var ErrBusy = errors.New("spool: an upload is under way")
 
 // Lease is the right to send. The kernel takes it back from a process that dies.
 type Lease struct {
@@ -123,6 +124,16 @@ func (l *Lease) Batches() []*Batch {
 func (l *Lease) Has(b *Batch) bool {
 	_, err := os.Lstat(b.path)
 	return err == nil
+}
+
+// Later puts a batch behind all others: one that fails for a reason of its own does
+// not keep those from being sent.
+func (l *Lease) Later(b *Batch) error {
+	now := time.Now()
+	if err := os.Chtimes(b.path, now, now); err != nil {
+		return fmt.Errorf("spool: later: %w", err)
+	}
+	return nil
 }
 
 // Done moves a batch that was acknowledged to those that the user can look at.
