@@ -1,6 +1,8 @@
 package clienttest_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/slicemetry/slicemetry/client"
 	"github.com/slicemetry/slicemetry/client/clienttest"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 )
 
@@ -34,6 +37,8 @@ func TestScript(t *testing.T) {
 		clienttest.Answer{Code: codes.Unavailable, RetryAfter: time.Hour},
 		clienttest.Answer{Lose: true},
 		clienttest.Answer{Reset: true},
+		clienttest.Answer{HalfClose: true},
+		clienttest.Answer{Partial: true},
 		clienttest.Answer{Delay: 10 * time.Millisecond},
 	)
 	c := open(t, t.TempDir(), r.Addr(), clock)
@@ -44,8 +49,8 @@ func TestScript(t *testing.T) {
 	for ; attempts < 10 && c.Flush(t.Context()) != nil; attempts++ {
 		clock.Add(time.Hour)
 	}
-	if attempts != 3 {
-		t.Errorf("%d attempts failed, want the script's 3", attempts)
+	if attempts != 5 || len(r.Requests()) != 6 {
+		t.Errorf("%d attempts failed of %d, want the script's 5 of 6", attempts, len(r.Requests()))
 	}
 	if s := r.Slices(); len(s) != 2 || s[0].Machine != "ultimaker_s5" || s[1].Machine != "ultimaker_s3" {
 		t.Errorf("arrived %v", s)
@@ -68,5 +73,45 @@ func TestPartial(t *testing.T) {
 	clock.Add(48 * time.Hour)
 	if err := c.Flush(t.Context()); err != nil || len(r.Slices()) != 1 {
 		t.Errorf("%v, %d events arrived, want 1", err, len(r.Slices()))
+	}
+}
+
+// A black hole has its place in a script too. Whoever asks it waits no longer than
+// he wants to.
+func TestHang(t *testing.T) {
+	t.Setenv("CI", "")
+	r, clock := clienttest.Start(t), clienttest.NewClock(time.Now())
+	r.Script(clienttest.Answer{Hang: true})
+	c := open(t, t.TempDir(), r.Addr(), clock)
+	c.Record(&telemetryv1.Slice{Machine: "ultimaker_s5"})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := c.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Flush() = %v", err)
+	}
+	if err := c.Flush(t.Context()); err != nil || len(r.Slices()) != 1 {
+		t.Errorf("%v, %d events arrived, want 1", err, len(r.Slices()))
+	}
+}
+
+// An erasure counts where its receipt was given, however late; and a request that
+// makes no sense ends no test.
+func TestErase(t *testing.T) {
+	t.Setenv("CI", "")
+	r, clock := clienttest.Start(t), clienttest.NewClock(time.Now())
+	c := open(t, t.TempDir(), r.Addr(), clock)
+	c.Record(&telemetryv1.Slice{Machine: "ultimaker_s5"})
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.Script(clienttest.Answer{Partial: true}, clienttest.Answer{Delay: 10 * time.Millisecond})
+	if receipts, err := c.Erase(t.Context()); err == nil || len(receipts) != 0 || len(r.Erased()) != 0 {
+		t.Errorf("half an answer: %v, %v, %d erased", receipts, err, len(r.Erased()))
+	}
+	if receipts, err := c.Erase(t.Context()); err != nil || len(receipts) != 1 || len(r.Erased()) != 1 {
+		t.Errorf("a late answer: %v, %v, %d erased", receipts, err, len(r.Erased()))
+	}
+	if _, err := r.Erase(t.Context(), &collectorv1.EraseRequest{UnitToken: []byte("abc")}); err != nil || len(r.Erased()) != 2 {
+		t.Errorf("a short token: %v, %d erased", err, len(r.Erased()))
 	}
 }

@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -10,14 +11,14 @@ import (
 	"time"
 )
 
-// trackingListener knows its connections, so that one can be reset.
+// trackingListener knows its connections, so that one can be broken.
 type trackingListener struct {
 	net.Listener
 	received atomic.Int64 // octets
 
 	mu       sync.Mutex
-	conns    map[string]*net.TCPConn // guarded by mu: by the peer's address
-	accepted int                     // guarded by mu
+	conns    map[string]*countingConn // guarded by mu: by the peer's address
+	accepted int                      // guarded by mu
 }
 
 // Accept implements net.Listener.
@@ -29,8 +30,9 @@ func (l *trackingListener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.accepted++
-	l.conns[conn.RemoteAddr().String()] = conn.(*net.TCPConn)
-	return &countingConn{Conn: conn, received: &l.received}, nil
+	counting := &countingConn{TCPConn: conn.(*net.TCPConn), received: &l.received}
+	l.conns[conn.RemoteAddr().String()] = counting
+	return counting, nil
 }
 
 func (l *trackingListener) count() int {
@@ -47,28 +49,56 @@ func (l *trackingListener) closeAll() {
 	}
 }
 
+// conn finds a connection; nil where there is none.
+func (l *trackingListener) conn(peer string) *countingConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conns[peer]
+}
+
 // reset ends a connection with RST instead of FIN.
 func (l *trackingListener) reset(peer string) {
-	l.mu.Lock()
-	conn := l.conns[peer]
-	l.mu.Unlock()
-	if conn != nil {
+	if conn := l.conn(peer); conn != nil {
 		_ = conn.SetLinger(0)
 		_ = conn.Close()
 	}
 }
 
+// halfClose ends this side of a connection.
+func (l *trackingListener) halfClose(peer string) {
+	if conn := l.conn(peer); conn != nil {
+		_ = conn.CloseWrite()
+	}
+}
+
+// breakOff ends this side of a connection in the middle of what is written next.
+func (l *trackingListener) breakOff(peer string) {
+	if conn := l.conn(peer); conn != nil {
+		conn.breaks.Store(true)
+	}
+}
+
 // countingConn counts what it reads.
 type countingConn struct {
-	net.Conn
+	*net.TCPConn
 	received *atomic.Int64
+	breaks   atomic.Bool
 }
 
 // Read implements net.Conn.
 func (c *countingConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.TCPConn.Read(b)
 	c.received.Add(int64(n))
 	return n, err
+}
+
+// Write implements net.Conn.
+func (c *countingConn) Write(b []byte) (int, error) {
+	if !c.breaks.Load() {
+		return c.TCPConn.Write(b)
+	}
+	n, err := c.TCPConn.Write(b[:len(b)/2])
+	return n, errors.Join(err, c.CloseWrite(), io.ErrShortWrite)
 }
 
 // BlackHole starts a server that takes connections and never says a word. It
@@ -101,7 +131,7 @@ func serve(t testing.TB, f func(net.Conn)) string {
 			}
 			running.Go(func() {
 				defer conn.Close()
-				f(conn.(*countingConn).Conn)
+				f(conn.(*countingConn).TCPConn)
 			})
 		}
 	})

@@ -5,6 +5,7 @@ package clienttest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -33,6 +34,13 @@ type Answer struct {
 	Hang       bool          // say nothing until the client gives up
 	Lose       bool          // take the batch, then fail: an acknowledgement that is lost
 	Reset      bool          // reset the connection instead of answering
+	HalfClose  bool          // end this side of the connection instead of answering, and go on reading
+	Partial    bool          // take the batch, and break off in the middle of the answer
+}
+
+// good reports whether the client learns that what it asked for was done.
+func (a Answer) good() bool {
+	return a.Code == codes.OK && !a.Hang && !a.Lose && !a.Reset && !a.HalfClose && !a.Partial
 }
 
 // Recorder is a collector on loopback, for the peer's side of a test.
@@ -114,14 +122,15 @@ func (r *Recorder) Upload(ctx context.Context, request *collectorv1.UploadReques
 func (r *Recorder) Erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
 	r.mu.Lock()
 	answer := r.next()
-	if answer == (Answer{}) {
+	if answer.good() {
 		r.erased = append(r.erased, proto.Clone(request).(*collectorv1.EraseRequest))
 	}
 	r.mu.Unlock()
 	if err := r.behave(ctx, answer); err != nil {
 		return nil, err
 	}
-	return &collectorv1.EraseResponse{Receipt: []byte("receipt for " + string(request.GetUnitToken()[:4])), GoneBy: request.GetPeriod() + 37}, nil
+	token := request.GetUnitToken()
+	return &collectorv1.EraseResponse{Receipt: fmt.Appendf(nil, "receipt for %s", token[:min(4, len(token))]), GoneBy: request.GetPeriod() + 37}, nil
 }
 
 // GetPolicy implements collectorgrpc.CollectorServer.
@@ -148,6 +157,13 @@ func (r *Recorder) behave(ctx context.Context, answer Answer) error {
 	case answer.Reset:
 		r.listener.reset(connection(ctx))
 		return status.Error(codes.Unavailable, "reset")
+	case answer.HalfClose:
+		r.listener.halfClose(connection(ctx))
+		<-ctx.Done()
+		return ctx.Err()
+	case answer.Partial:
+		r.listener.breakOff(connection(ctx))
+		return nil
 	case answer.Lose:
 		answer.Code = codes.Unavailable
 	}
@@ -166,7 +182,7 @@ func (r *Recorder) note(request *collectorv1.UploadRequest, from string) (Answer
 	r.requests = append(r.requests, proto.Clone(request).(*collectorv1.UploadRequest))
 	r.from = append(r.from, from)
 	answer := r.next()
-	if answer.Lose || !answer.Hang && !answer.Reset && answer.Code == codes.OK {
+	if answer.good() || answer.Lose || answer.Partial {
 		r.take(request.GetBatch())
 	}
 	return answer, r.reply
@@ -236,5 +252,5 @@ func listen(t testing.TB) *trackingListener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trackingListener{Listener: l, conns: map[string]*net.TCPConn{}}
+	return &trackingListener{Listener: l, conns: map[string]*countingConn{}}
 }
