@@ -15,20 +15,26 @@
 // everything that was kept before it returns, and Erase has the collector do the
 // same. Two weeks of one device cannot be linked by anything that leaves it.
 //
-// Embedding it takes four calls:
+// Embedding it takes five calls:
 //
 //	telemetry, err := client.Open(client.Config{Endpoint: "telemetry.example.org:443"})
 //	...                        // once, after the user said yes:
 //	err = telemetry.Grant(1)
 //	...                        // after each output that was written:
 //	telemetry.Record(&telemetryv1.Slice{Machine: "ultimaker_s5", LayerHeightUm: 200})
-//	...                        // at exit:
+//	...                        // at exit, with a context of a second or so:
+//	err = telemetry.UploadIfDue(ctx)
 //	telemetry.Close()
 //
-// A host whose Open failed goes on with the nil client: its methods do nothing.
+// A host whose Open failed logs that and goes on: the methods of a nil client do
+// nothing, and a client that cannot connect still lets its user withdraw.
 //
 // Record makes the event coarse (schema/rules) on the caller's thread, which
 // takes under a microsecond, and queues it; a goroutine appends it to the spool on
-// disk; another uploads about once a day, a week's batches over one connection.
-// A program that ends sooner calls UploadIfDue.
+// disk; another uploads about once a day, a week's batches over one connection,
+// and not in the first five to ten minutes: the time would tell when the slicer was
+// started. A slicer that is always open for less would never send, which is what
+// UploadIfDue is for. It is for the end, not for the start, and costs the user
+// something on one day of many only; whoever watches the network then learns when a
+// slicer ended.
 package client

@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/slicemetry/slicemetry/client"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
@@ -33,11 +35,17 @@ func Example() {
 	telemetry.Record(&telemetryv1.Slice{Machine: "ultimaker_s5", LayerHeightUm: 200})
 	fmt.Println("after:", telemetry.Consent().State)
 
+	// At exit: it sends where its time has come, about once a day.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := telemetry.UploadIfDue(ctx); err != nil {
+		fmt.Println(err)
+	}
+
 	// Whenever the user changes his mind.
 	if err := telemetry.Refuse(); err != nil {
 		fmt.Println(err)
 	}
-	// At exit.
 	if err := telemetry.Close(); err != nil {
 		fmt.Println(err)
 	}

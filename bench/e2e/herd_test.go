@@ -29,7 +29,7 @@ import (
 const (
 	herdEvents = 5
 	// herdRetry is what the collector asks for on average. Outside of tests it is a
-	// minute, and so is the client's first pause.
+	// minute, and the client's first pause is up to an hour, which spreads them more.
 	herdRetry = 3 * time.Second
 	// longestPause is short, so that the last of them does not make the test long.
 	longestPause = 2 * herdRetry

@@ -21,7 +21,8 @@ import (
 func run(cfg client.Config, model string, now bool, in io.Reader, out io.Writer) error {
 	telemetry, err := client.Open(cfg)
 	if err != nil {
-		// A slicer goes on without: every method of a nil client does nothing.
+		// A slicer goes on: every method of a nil client does nothing, and one that
+		// cannot connect still lets its user withdraw.
 		fmt.Fprintln(out, "no statistics:", err)
 	}
 	defer telemetry.Close()
@@ -50,8 +51,16 @@ func run(cfg client.Config, model string, now bool, in io.Reader, out io.Writer)
 	if now && telemetry.Consent().State == client.Granted {
 		return send(telemetry, out)
 	}
+	// This one does not live long enough to send by itself. What cannot be sent now
+	// is sent another day, and nobody need hear of it.
+	ctx, cancel := context.WithTimeout(context.Background(), atExit)
+	defer cancel()
+	_ = telemetry.UploadIfDue(ctx)
 	return nil
 }
+
+// atExit is how long a user may wait for the end, on one of many days.
+const atExit = time.Second
 
 // ask puts the question, with two equal answers and none chosen. The end of the
 // input is no: a question that is closed is not a yes.
