@@ -15,8 +15,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/net/proxy"
-
 	"github.com/slicemetry/slicemetry/client/internal/unary"
 )
 
@@ -31,18 +29,18 @@ func (c *Client) dial(ctx context.Context) *unary.Conn {
 	if c.cfg.Plaintext {
 		secure = nil
 	}
-	return unary.New(ctx, c.cfg.Endpoint, secure, c.cfg.connect)
+	return unary.New(ctx, c.cfg.Endpoint, secure, c.cfg.socks, c.cfg.connect)
 }
 
-// connect connects to the collector, through a proxy where one is set.
+// connect connects to the collector, or to a SOCKS proxy.
 func (c *Config) connect(ctx context.Context, sockets *unary.Sockets, network, address string) (net.Conn, error) {
-	via, err := c.proxyFor(address)
-	if err == nil && via == nil {
+	via, err := c.proxy()
+	if err == nil && (via == nil || isSOCKS(via)) {
 		return sockets.DialContext(ctx, network, address)
 	}
 	var conn net.Conn
 	if err == nil {
-		conn, err = through(ctx, sockets, via, network, address)
+		conn, err = tunnel(ctx, sockets, via, address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", unary.Proxy, err)
@@ -50,18 +48,15 @@ func (c *Config) connect(ctx context.Context, sockets *unary.Sockets, network, a
 	return conn, nil
 }
 
-// through connects through a proxy.
-func through(ctx context.Context, sockets *unary.Sockets, via *url.URL, network, address string) (net.Conn, error) {
-	switch via.Scheme {
-	case "http", "https":
-		return tunnel(ctx, sockets, via, address)
+// socks is the SOCKS proxy to go through, which net/http knows how to do.
+func (c *Config) socks(*http.Request) (*url.URL, error) {
+	if via, err := c.proxy(); err == nil && via != nil && isSOCKS(via) {
+		return via, nil
 	}
-	dialer, err := proxy.FromURL(via, sockets) // socks5, socks5h
-	if err != nil {
-		return nil, errBadProxy
-	}
-	return dialer.(proxy.ContextDialer).DialContext(ctx, network, address)
+	return nil, nil // connect says what is wrong
 }
+
+func isSOCKS(via *url.URL) bool { return via.Scheme == "socks5" || via.Scheme == "socks5h" }
 
 // validateProxy checks what the host says. A proxy of the environment's that is
 // none shows when somebody connects.
@@ -72,19 +67,19 @@ func (c *Config) validateProxy() error {
 	if c.Plaintext {
 		return errors.New("plaintext goes through no proxy: what is sent would leave this device in the clear")
 	}
-	_, err := c.proxyFor(c.Endpoint)
+	_, err := c.proxy()
 	return err
 }
 
 // errBadProxy does not repeat the proxy: its address may hold a password.
 var errBadProxy = errors.New("the proxy is not a URL of http, https or socks5")
 
-func (c *Config) proxyFor(address string) (*url.URL, error) {
+func (c *Config) proxy() (*url.URL, error) {
 	switch {
 	case c.Proxy == NoProxy || c.Plaintext:
 		return nil, nil
 	case c.Proxy == "":
-		via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: address}})
+		via, err := http.ProxyFromEnvironment(&http.Request{URL: &url.URL{Scheme: "https", Host: c.Endpoint}})
 		if err != nil {
 			return nil, errBadProxy
 		}

@@ -23,6 +23,7 @@ import (
 func TestFaults(t *testing.T) {
 	secured, roots, _ := secure(t)
 	rejects := proxyServer(t, secured.Addr(), nil, socks)
+	passes := rejects // with another password
 	busy := clienttest.Start(t)
 	busy.Script(clienttest.Answer{Code: codes.ResourceExhausted})
 	spare := base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))
@@ -34,6 +35,11 @@ func TestFaults(t *testing.T) {
 		"pin":     func(c *client.Config) { c.Pins.SHA256 = []string{spare, spare} },
 		"proxy":   func(c *client.Config) { c.Proxy = "http://user:secret@127.0.0.1:1" },
 		"proxy ":  func(c *client.Config) { c.Proxy = "socks5://user:Secret@" + rejects },
+		"proxy  ": func(c *client.Config) { c.Proxy = "socks5://127.0.0.1:1" },
+		"tls  ": func(c *client.Config) {
+			c.RootCAs, c.Proxy = x509.NewCertPool(), "socks5://user:secret@"+passes
+			c.Endpoint = "collector.invalid:443"
+		},
 		"not gRPC": func(c *client.Config) {
 			c.Endpoint, c.Plaintext = clienttest.Portal(t, http.StatusOK), true
 		},

@@ -129,7 +129,7 @@ func TestUnreachableCollectorKeepsEverything(t *testing.T) {
 			t.Fatalf("%v: exit code %d, want %d: %s", step.args, code, step.want, errors)
 		}
 	}
-	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") || !strings.Contains(out, "failed: Unavailable") {
+	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") || !strings.Contains(out, "failed: refused") {
 		t.Errorf("status: %s", out)
 	}
 }

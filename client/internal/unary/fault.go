@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"syscall"
 )
 
@@ -37,15 +38,19 @@ func faultOf(err error) Fault {
 	var alert tls.AlertError
 	var record tls.RecordHeaderError
 	var network net.Error
+	var operation *net.OpError
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &record):
+		return TLS
+	// As net/http says it of a proxy that it connects to, and the proxy of itself.
+	case errors.As(err, &operation) && (operation.Op == "proxyconnect" || strings.HasPrefix(operation.Op, "socks ")):
+		return Proxy
 	case errors.As(err, &lookup):
 		return Name
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, winsockRefused):
 		return Refused
-	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &record):
-		return TLS
 	case errors.As(err, &network) && network.Timeout():
 		return Timeout
 	}

@@ -33,11 +33,6 @@ func (s *Sockets) DialContext(ctx context.Context, network, address string) (net
 	return conn, nil
 }
 
-// Dial is DialContext, for who has no context.
-func (s *Sockets) Dial(network, address string) (net.Conn, error) {
-	return s.DialContext(s.ctx, network, address)
-}
-
 // close ends what is open, and what would be opened. Where ctx ended before, it
 // resets: the kernel drops what was written and has not left yet, and would go on
 // sending it otherwise.

@@ -43,7 +43,7 @@ func TestNothingLeavesAfterTheEnd(t *testing.T) {
 			l := crowded(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			c := New(ctx, l.Addr().String(), nil, Direct)
+			c := New(ctx, l.Addr().String(), nil, nil, Direct)
 			called := make(chan error, 1)
 			go func() { called <- c.Call(ctx, method, request, nil) }()
 			peer, err := l.Accept()

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -82,44 +82,56 @@ func retryAfter(details string) time.Duration {
 	if err != nil {
 		return 0
 	}
-	var s statuspb.Status
-	if proto.Unmarshal(octets, &s) != nil {
-		return 0
-	}
-	for _, detail := range s.GetDetails() {
-		if detail.GetTypeUrl() == retryInfo {
-			return retryDelay(detail.GetValue())
+	for detail := range fields(octets, 3) { // google.rpc.Status: details, each a google.protobuf.Any
+		if string(first(detail, 1)) == retryInfo { // type_url, value
+			return retryDelay(first(detail, 2))
 		}
 	}
 	return 0
 }
 
-// retryInfo names google.rpc.RetryInfo. Its package of generated messages has a
-// dozen others, which would add 40 KB to a host.
+// retryInfo names google.rpc.RetryInfo. The generated messages of it, of Status and
+// of what those are made of would add 60 KB to a host.
 const retryInfo = "type.googleapis.com/google.rpc.RetryInfo"
 
-// retryDelay is its one field, number 1.
+// retryDelay is its one field, number 1: a google.protobuf.Duration.
 func retryDelay(message []byte) time.Duration {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return 0
-		}
-		message = message[n:]
-		if number == 1 && kind == protowire.BytesType {
-			octets, n := protowire.ConsumeBytes(message)
-			var delay durationpb.Duration
-			if n < 0 || proto.Unmarshal(octets, &delay) != nil {
-				return 0
-			}
-			return delay.AsDuration()
-		}
-		if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
-			return 0
-		}
-		message = message[n:]
+	var d durationpb.Duration
+	if proto.Unmarshal(first(message, 1), &d) != nil {
+		return 0
 	}
-	return 0
+	return d.AsDuration()
+}
+
+// first returns the first of a message's fields of a number and of octets, nil where
+// there is none.
+func first(message []byte, number protowire.Number) []byte {
+	for octets := range fields(message, number) {
+		return octets
+	}
+	return nil
+}
+
+// fields returns a message's fields of a number and of octets, up to where it cannot
+// be read.
+func fields(message []byte, number protowire.Number) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(message) > 0 {
+			got, kind, n := protowire.ConsumeTag(message)
+			if n < 0 {
+				return
+			}
+			length := protowire.ConsumeFieldValue(got, kind, message[n:])
+			if length < 0 {
+				return
+			}
+			octets, _ := protowire.ConsumeBytes(message[n : n+length])
+			message = message[n+length:]
+			if got == number && kind == protowire.BytesType && !yield(octets) {
+				return
+			}
+		}
+	}
 }
 
 // broken is what became of the connection.

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,10 @@ type Conn struct {
 // New prepares a connection to a host:port, by TLS unless secure is nil. Nothing
 // of it outlives ctx: then its sockets are reset, whatever they wait for, and
 // what was written and has not left yet never leaves.
-func New(ctx context.Context, endpoint string, secure *tls.Config, dial Dial) *Conn {
+//
+// socks, unless nil, names a SOCKS proxy as http.Transport.Proxy does; dial gets the
+// address of that then.
+func New(ctx context.Context, endpoint string, secure *tls.Config, socks func(*http.Request) (*url.URL, error), dial Dial) *Conn {
 	protocols, scheme := new(http.Protocols), "https"
 	protocols.SetHTTP2(secure != nil)
 	protocols.SetUnencryptedHTTP2(secure == nil)
@@ -70,7 +74,7 @@ func New(ctx context.Context, endpoint string, secure *tls.Config, dial Dial) *C
 		return dial(waiting, sockets, network, address)
 	}
 	return &Conn{origin: scheme + "://" + endpoint, sockets: sockets, transport: &http.Transport{
-		Protocols: protocols, TLSClientConfig: secure, DialContext: bound,
+		Protocols: protocols, TLSClientConfig: secure, Proxy: socks, DialContext: bound,
 		DisableCompression: true, MaxConnsPerHost: 1, MaxResponseHeaderBytes: maxHeaderBytes,
 	}}
 }

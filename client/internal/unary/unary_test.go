@@ -59,7 +59,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 func connect(t *testing.T, address string) *Conn {
-	c := New(t.Context(), address, nil, Direct)
+	c := New(t.Context(), address, nil, nil, Direct)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -220,7 +220,7 @@ func TestNothingOutlivesTheContext(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		result := make(chan error)
-		go func() { result <- New(ctx, l.Addr().String(), nil, Direct).Call(ctx, method, []byte("x"), nil) }()
+		go func() { result <- New(ctx, l.Addr().String(), nil, nil, Direct).Call(ctx, method, []byte("x"), nil) }()
 		<-l.accepted
 		if answers {
 			<-asked
