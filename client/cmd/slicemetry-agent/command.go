@@ -121,7 +121,8 @@ func (a *agent) command() *ffcli.Command {
 			func(fs *flag.FlagSet) {
 				fs.BoolVar(&dryRun, "dry-run", false, "print what would be sent; record nothing")
 			}),
-		sub("preview", "preview", "print the next requests, as they will be sent", "", alone(a.preview), nil),
+		sub("preview", "preview", "print the next requests, as they will be sent",
+			"An upload carries one week. The first requests, of one week, are what the next one carries.", alone(a.preview), nil),
 		sub("upload", "upload [-wait]", "send what is kept if its time has come; for hosts to call, with -wait, when they start",
 			"Sends about once a day, at a time of its own choosing, however often it is called.", alone(interruptible(a.upload)),
 			func(fs *flag.FlagSet) {

@@ -61,20 +61,22 @@ func TestAskedForANewerPolicy(t *testing.T) {
 // Settings of the network that are wrong keep nobody from looking and withdrawing,
 // and no event from being kept.
 func TestWithoutANetwork(t *testing.T) {
-	dir := t.TempDir()
-	wrong := []string{"SLICEMETRY_DIR=" + dir, "SLICEMETRY_CA=/no/such"}
-	for _, step := range []struct {
-		want int
-		args string
-	}{
-		{exitOK, "consent grant"}, {exitOK, "record"}, {exitOK, "preview"}, {exitOK, "sent"}, {exitOK, "export"}, {exitOK, "fields"},
-		{exitOK, "status"}, {exitOK, "consent status"}, {exitUsage, "flush"}, {exitUsage, "erase"}, {exitOK, "consent withdraw"},
-	} {
-		if out, said, code := runIn(t, wrong, `{"machine": "ultimaker_s5"}`, strings.Fields(step.args)...); code != step.want {
-			t.Errorf("%s: exit code %d, want %d: %s%s", step.args, code, step.want, out, said)
+	for _, setting := range []string{"CA=/no/such", "ENDPOINT=nowhere", "PROXY=ftp://host", "PIN=one"} {
+		dir := t.TempDir()
+		wrong := []string{"SLICEMETRY_DIR=" + dir, "SLICEMETRY_" + setting}
+		for _, step := range []struct {
+			want int
+			args string
+		}{
+			{exitOK, "consent grant"}, {exitOK, "record"}, {exitOK, "preview"}, {exitOK, "sent"}, {exitOK, "export"}, {exitOK, "fields"},
+			{exitOK, "status"}, {exitOK, "consent status"}, {exitUsage, "flush"}, {exitUsage, "erase"}, {exitOK, "consent withdraw"},
+		} {
+			if out, said, code := runIn(t, wrong, `{"machine": "ultimaker_s5"}`, strings.Fields(step.args)...); code != step.want {
+				t.Errorf("%s: %s: exit code %d, want %d: %s%s", setting, step.args, code, step.want, out, said)
+			}
 		}
-	}
-	if out, _, _ := run(t, "", "consent", "status", "-dir", dir); !strings.HasPrefix(out, "refused") {
-		t.Errorf("after withdrawal: %s", out)
+		if out, _, _ := run(t, "", "consent", "status", "-dir", dir); !strings.HasPrefix(out, "refused") {
+			t.Errorf("%s: after withdrawal: %s", setting, out)
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // open opens the client that the flags describe, with the roots by which to know
-// the collector.
+// the collector. As client.Open does, it may return a client beside an error.
 func (a *agent) open(roots *x509.CertPool) (*client.Client, error) {
 	if a.policy > math.MaxUint32 {
 		return nil, fmt.Errorf("-policy: there is no version %d", a.policy)
@@ -41,13 +41,13 @@ func (a *agent) roots() (*x509.CertPool, error) {
 }
 
 // with opens a client, calls f and closes it, which writes what was recorded. It
-// is for what does not connect: a certificate that cannot be read keeps nobody
-// from withdrawing, and no event from being kept. Should it connect after all,
-// because it goes on for so long, it trusts nobody then.
+// is for what does not connect: an endpoint that is none, or a certificate that
+// cannot be read, keeps nobody from withdrawing, and no event from being kept. Should
+// it connect after all, because it goes on for so long, it trusts nobody then.
 func (a *agent) with(f func(*client.Client) error) error {
 	roots, _ := a.roots()
 	c, err := a.open(roots)
-	if err != nil {
+	if c == nil {
 		return err
 	}
 	return errors.Join(f(c), c.Close())
@@ -55,10 +55,15 @@ func (a *agent) with(f func(*client.Client) error) error {
 
 // connected is with, for what connects.
 func (a *agent) connected(f func(*client.Client) error) error {
-	if _, err := a.roots(); err != nil {
+	roots, err := a.roots()
+	if err != nil {
 		return err
 	}
-	return a.with(f)
+	c, err := a.open(roots)
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return errors.Join(f(c), c.Close())
 }
 
 // agreed is f, where the user agreed.
