@@ -4,9 +4,6 @@ package client_test
 
 import "testing"
 
-// raceDetector says that everything takes ten times as long.
-const raceDetector = false
-
 // The allocation budget of the host's thread. The race detector makes pools
 // forget at random, so this runs without it.
 func TestRecordDoesNotAllocateMuch(t *testing.T) {

@@ -268,14 +268,11 @@ func TestAnswers(t *testing.T) {
 
 // Whatever the network does, Close waits for no answer, leaves no goroutine and
 // loses nothing of ten thousand queued events, in any of three runs. How long it
-// takes is what storing the events takes: the bar is the median, because a machine
-// that does other things too may hold up a run, and it holds up some on each side.
+// takes is what storing the events takes: bench/host holds it to 50 ms. The bar
+// here is the median, and far enough below any answer for a machine that does
+// much else.
 func TestCloseIsPrompt(t *testing.T) {
-	const n, bound = 10_000, 100 * time.Millisecond
-	tries := 3 // bench/host holds Close to 50 ms, on a machine that does nothing else
-	if raceDetector {
-		tries = 1
-	}
+	const n, bound, tries = 10_000, 250 * time.Millisecond, 3
 	for _, tt := range []struct {
 		name   string
 		answer clienttest.Answer
@@ -309,7 +306,7 @@ func TestCloseIsPrompt(t *testing.T) {
 			}
 			slices.Sort(took)
 			t.Logf("Close took %s", took)
-			if median := took[len(took)/2]; median > bound && !raceDetector {
+			if median := took[len(took)/2]; median > bound {
 				t.Errorf("Close took %s, want at most %s", median, bound)
 			}
 		})
