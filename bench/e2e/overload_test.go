@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"testing"
 
 	"google.golang.org/grpc/credentials"
 
 	"github.com/slicemetry/slicemetry/bench/binary"
+	"github.com/slicemetry/slicemetry/bench/fault"
 	"github.com/slicemetry/slicemetry/bench/load"
 	"github.com/slicemetry/slicemetry/bench/stack"
 )
@@ -17,7 +19,13 @@ import (
 // startStack starts a system with more flags for its collector.
 func startStack(t *testing.T, flags ...string) (*stack.Stack, load.Config) {
 	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Config{Dir: t.TempDir(), Collector: filepath.Join(binary.Dir, "collectord"),
+	return startStackOver(t, nil, flags...)
+}
+
+// startStackOver does so where the collector's way to the database is changed.
+func startStackOver(t *testing.T, database func(dsn string) string, flags ...string) (*stack.Stack, load.Config) {
+	t.Helper()
+	s, err := stack.Start(t.Context(), stack.Config{Dir: t.TempDir(), Collector: filepath.Join(binary.Dir, "collectord"), Database: database,
 		Flags: append([]string{"-limit-rate", "0", "-max-streams", "10000"}, flags...)})
 	if err != nil {
 		t.Fatal(err)
@@ -33,16 +41,16 @@ func startStack(t *testing.T, flags ...string) (*stack.Stack, load.Config) {
 // At twice the capacity the collector stores nearly as much as at its capacity;
 // the rest is told to come back, and the books balance to the event.
 //
-// The capacity is bounded by calls under way, not by this machine's CPU, which
-// the generator shares.
+// The capacity is bounded by calls under way and by the line to the database, not
+// by this machine's CPU, which the generator shares.
 func TestOverload(t *testing.T) {
-	s, cfg := startStack(t, "-max-calls", "64")
-	cfg.InFlight, cfg.Events = 64, 12_000
+	s, cfg := startStackOver(t, slowLine(t), "-max-calls", "64")
+	cfg.InFlight, cfg.Events = 64, 6_000
 	atCapacity, err := load.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*atCapacity.EventsPerSecond, 24_000
+	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*atCapacity.EventsPerSecond, 12_000
 	overloaded, err := load.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +70,27 @@ func TestOverload(t *testing.T) {
 	books := metrics.Accounting()
 	if !books.Balanced() || books.Stored != atCapacity.Acked+overloaded.Acked {
 		t.Errorf("%+v do not balance with %d acknowledged", books, atCapacity.Acked+overloaded.Acked)
+	}
+}
+
+// slowLine puts a line to the database that takes longer for an insert than the
+// database does.
+func slowLine(t *testing.T) func(dsn string) string {
+	t.Helper()
+	var address string
+	proxy, err := fault.NewProxy(func() string { return address })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	proxy.Use(func() fault.Rule { return fault.Rule{Rate: 150_000} })
+	return func(dsn string) string {
+		parsed, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address, parsed.Host = parsed.Host, proxy.Addr()
+		return parsed.String()
 	}
 }
 

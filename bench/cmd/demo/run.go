@@ -29,8 +29,9 @@ func up(ctx context.Context, cfg demo.Config) error {
   metrics      http://%s/metrics
   ClickHouse   %s (native), http://%s (HTTP)
   as analyst   %s
+  as aggregator, who reads raw rows   %s
 
-`, absolute(cfg.Dir, "site", "index.html"), s.Target(), s.CAFile(), s.Admin(), s.DB.Addr(), s.DB.HTTPAddr(), s.DB.DSN(migrations.Analyst))
+`, absolute(cfg.Dir, "site", "index.html"), s.Target(), s.CAFile(), s.Admin(), s.DB.Addr(), s.DB.HTTPAddr(), s.DB.DSN(migrations.Analyst), s.DB.DSN(migrations.Aggregator))
 	<-ctx.Done()
 	fmt.Println("\nstopping")
 	return stop(s)

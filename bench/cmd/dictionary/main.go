@@ -32,6 +32,11 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 {
+		fmt.Fprintln(os.Stderr, "dictionary writes the dictionary that batches are compressed with to standard output, and takes no arguments:\n\n"+
+			"  dictionary > internal/zstdcodec/dictionary.bin")
+		os.Exit(2)
+	}
 	octets, err := build()
 	if err == nil {
 		_, err = os.Stdout.Write(octets)

@@ -109,7 +109,7 @@ func TestFromConsentToCollector(t *testing.T) {
 	command(event, exitOK, "record")
 	command("", exitOK, "consent", "withdraw")
 	command(event, exitNoConsent, "record")
-	if said := command("", exitOK, "status"); !strings.Contains(said, "refused (user)") || !strings.Contains(said, "0 events waiting") {
+	if said := command("", exitOK, "status"); !strings.Contains(said, "refused (user)") || !strings.Contains(said, "0 events and counters waiting") {
 		t.Errorf("status: %s", said)
 	}
 }
@@ -129,7 +129,7 @@ func TestUnreachableCollectorKeepsEverything(t *testing.T) {
 			t.Fatalf("%v: exit code %d, want %d: %s", step.args, code, step.want, errors)
 		}
 	}
-	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events waiting") || !strings.Contains(out, "failed: refused") {
+	if out, _, _ := run(t, "", append([]string{"status"}, flags...)...); !strings.Contains(out, "1 events and counters waiting") || !strings.Contains(out, "failed: refused") {
 		t.Errorf("status: %s", out)
 	}
 }

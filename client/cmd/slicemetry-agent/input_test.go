@@ -88,14 +88,14 @@ func TestWhatIsNotKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, tt := range []struct{ command, input string }{{"record", event + event}, {"count", `{"slicesStarted": 1}{"slicesFinished": 1}`}} {
-			if _, said, code := run(t, tt.input, tt.command, "-dir", dir); code != exitNotKept || !strings.Contains(said, "2 lost: the disk") {
+			if _, said, code := run(t, tt.input, tt.command, "-dir", dir); code != exitNotKept || !strings.Contains(said, "2: the disk") {
 				t.Errorf("%s: exit code %d, want %d: %s", tt.command, code, exitNotKept, said)
 			}
 		}
 	})
 	t.Run("limit of a week", func(t *testing.T) {
 		_, said, code := run(t, strings.Repeat("{}", 10_002), "record", "-dir", granted(t))
-		if code != exitNotKept || !strings.Contains(said, "2 lost: more than a week's limit") {
+		if code != exitNotKept || !strings.Contains(said, "2: more than a week's limit") {
 			t.Errorf("exit code %d, want %d: %s", code, exitNotKept, said)
 		}
 	})

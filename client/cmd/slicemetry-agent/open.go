@@ -93,22 +93,12 @@ func (a *agent) recording(f func(*client.Client) error) error {
 
 // notKept says how much was let go of between two counts, and why.
 func notKept(before, after client.Dropped) error {
-	var causes []string
-	for _, c := range []struct {
-		n     int64
-		cause string
-	}{
-		{after.Disk - before.Disk, "the disk is full or cannot be written to"},
-		{after.TooMany - before.TooMany, "more than a week's limit"},
-		{after.QueueFull - before.QueueFull, "faster than the disk takes"},
-		{after.Defect - before.Defect, "a defect of this program"},
-	} {
-		if c.n > 0 {
-			causes = append(causes, fmt.Sprintf("%d lost: %s", c.n, c.cause))
-		}
-	}
-	if causes == nil {
+	lost := causes(client.Dropped{
+		Disk: after.Disk - before.Disk, TooMany: after.TooMany - before.TooMany,
+		QueueFull: after.QueueFull - before.QueueFull, Defect: after.Defect - before.Defect,
+	})
+	if lost == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errNotKept, strings.Join(causes, "; "))
+	return fmt.Errorf("%w: %s", errNotKept, lost)
 }

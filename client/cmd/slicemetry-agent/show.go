@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -31,7 +32,7 @@ func (a *agent) erase(ctx context.Context) error {
 			fmt.Fprintf(a.out, "%s  erased, no copy is left by %s, receipt %x\n", r.Week, r.GoneBy.Format(time.DateOnly), r.Receipt)
 		}
 		if err == nil && len(receipts) == 0 {
-			fmt.Fprintln(a.out, "nothing that was sent can be told apart any more")
+			fmt.Fprintln(a.out, "there is no week whose random number is still held: what was sent cannot be told apart, and is gone 30 days after its week")
 		}
 		return err
 	})
@@ -102,9 +103,12 @@ func (a *agent) status(context.Context) error {
 			return a.printJSON(s)
 		}
 		fmt.Fprintf(a.out, "consent      %s (%s)\n", s.Consent.State, s.Consent.Rule)
-		fmt.Fprintf(a.out, "kept         %d events waiting in %d bytes, %d batches refused by the collector\n", s.SpoolEvents, s.SpoolBytes, s.Quarantined)
+		if s.Consent.State == client.Granted {
+			fmt.Fprintf(a.out, "kinds        %s\n", strings.Join(s.Consent.Categories, ", "))
+		}
+		fmt.Fprintf(a.out, "kept         %d events and counters waiting in %d bytes, %d batches refused by the collector\n", s.SpoolEvents, s.SpoolBytes, s.Quarantined)
 		if d := s.Dropped; d != (client.Dropped{}) {
-			fmt.Fprintf(a.out, "dropped      %+v\n", d)
+			fmt.Fprintf(a.out, "dropped      %s\n", causes(d))
 		}
 		if s.LastError != "" {
 			fmt.Fprintf(a.out, "last upload  failed: %s\n", s.LastError)
@@ -117,6 +121,24 @@ func (a *agent) status(context.Context) error {
 		}
 		return nil
 	})
+}
+
+// causes lists why events were dropped, and how many for each reason.
+func causes(d client.Dropped) string {
+	var list []string
+	for _, c := range []struct {
+		n   int64
+		why string
+	}{
+		{d.QueueFull, "recorded faster than the disk takes"}, {d.Disk, "the disk is full or cannot be written to"}, {d.TooMany, "more than a week's limit"},
+		{d.Nil, "empty"}, {d.Defect, "a defect"}, {int64(d.Capped), "the spool was full"}, {int64(d.Expired), "too old"},
+		{int64(d.Removed), "removed by somebody else"}, {int64(d.Damaged), "damaged"}, {int64(d.Refused), "refused by the collector"},
+	} {
+		if c.n > 0 {
+			list = append(list, fmt.Sprintf("%d: %s", c.n, c.why))
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 func (a *agent) printJSON(v any) error {

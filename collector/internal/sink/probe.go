@@ -41,7 +41,10 @@ func (p *Probe) Ready() error {
 	// Not with a caller's context: the answer is for others too.
 	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 	defer cancel()
-	if p.err = p.ask(ctx); p.err != nil {
+	for range 2 { // the first connection may be of a database that was restarted since
+		if p.err = p.ask(ctx); p.err == nil {
+			break
+		}
 		p.conn.close() // its state is unknown
 	}
 	p.asked = time.Now()
