@@ -124,7 +124,7 @@ func (c *Client) postpone(before schedule, failed *unary.Error) error {
 	}
 	c.sent.failed(why)
 	s := c.plan(func(schedule) schedule { return c.afterFailure(before, why, asked) })
-	return &RetryError{Code: why, After: max(asked, s.Next.Sub(c.cfg.Now()))}
+	return &RetryError{Code: why, After: max(min(asked, longestWait), s.Next.Sub(c.cfg.Now()))}
 }
 
 // class is what an answer means for a batch.

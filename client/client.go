@@ -79,8 +79,12 @@ func Open(cfg Config) (opened *Client, err error) {
 }
 
 // apply brings the goroutines in step with the decision in force. mu is held.
-func (c *Client) apply() {
-	granted := c.decision().State == Granted && !c.closed
+func (c *Client) apply() { c.applyDecision(c.decision()) }
+
+// applyDecision is apply for a decision that was read already. One that grants waits
+// for no goroutine.
+func (c *Client) applyDecision(d Consent) {
+	granted := d.State == Granted && !c.closed
 	if granted {
 		c.loadDraws()
 		_ = c.finishRefusal() // where another process noted one meanwhile
@@ -111,8 +115,8 @@ func (c *Client) follow() Consent {
 		return d
 	}
 	defer c.mu.Unlock()
-	if d = c.decision(); d.State == Granted {
-		c.apply()
+	if d = c.decision(); d.State == Granted && !c.closed {
+		c.applyDecision(d) // one read anew might wait for this goroutine, where a Logger asks
 	} else {
 		c.on.Store(false) // the goroutines see it themselves
 	}

@@ -1,10 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -257,15 +259,31 @@ func (c *Client) finishTakingBack() error {
 	defer c.stopSending()()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	decision := read(path)
-	if !decision.unfinished {
+	noted, err := os.ReadFile(path)
+	if err != nil || !read(path).unfinished {
 		return nil // another decision came in between
 	}
 	if err := c.spool.PurgeWaiting(); err != nil {
 		return err
 	}
-	return write(c.cfg.Dir, record{Format: recordFormat, State: Granted, PolicyVersion: decision.PolicyVersion,
-		Categories: decision.Categories, Date: decision.Date.Format(time.DateOnly)})
+	return finish(path, noted)
+}
+
+// finish notes in a decision's own file that what it takes back is removed. Another
+// decision is another file: to replace this one would undo a refusal that came
+// meanwhile.
+func finish(path string, noted []byte) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if now, err := io.ReadAll(f); err != nil || !bytes.Equal(now, noted) {
+		return err // another decision's
+	}
+	done := bytes.Replace(noted, []byte(`"takes_back":true`), []byte(`"takes_back":null`), 1) // as long, so that no crash cuts it
+	_, err = f.WriteAt(done, 0)
+	return errors.Join(err, f.Sync())
 }
 
 // lease takes the right to send. Where a process ended before it removed what a

@@ -68,7 +68,8 @@ func (c *Client) Erase(ctx context.Context) (receipts []Receipt, err error) {
 		}
 	}
 	if c.on.Load() {
-		c.loadDraws() // it goes on as somebody else
+		c.loadDraws()         // it goes on as somebody else
+		_ = c.finishRefusal() // where another process noted one meanwhile
 	}
 	return receipts, errors.Join(problems...)
 }

@@ -28,7 +28,9 @@ func (c *Client) Refuse() (err error) {
 	// After the record was written no other upload begins.
 	defer c.stopSending()()
 	purged := c.purge()
-	if noted != nil { // what was removed made room
+	// What was removed made room; and where no file can be replaced, as one that is
+	// open on Windows, another process may have written over this decision.
+	if noted != nil || read(filepath.Join(c.cfg.Dir, recordFile)).State == Granted {
 		noted = c.noteRefusal()
 	}
 	if err := errors.Join(noted, purged); err != nil {
@@ -83,17 +85,19 @@ func (c *Client) noteRefusal() error {
 
 // overwrite takes back a yes where no file can be written beside it, as on a full
 // disk. It is emptied first, which alone is a refusal, so that it does not matter
-// how much of the rest can be written. Where even that fails the record is removed,
+// whether the rest can be written. Where even that fails the record is removed,
 // and then the user is asked again.
 func overwrite(path string, refusal record) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // nobody agreed
+		return err // nobody agreed, and nobody will know of this answer
 	}
 	if err == nil {
 		err = f.Truncate(0)
 		if data, invalid := json.Marshal(refusal); invalid == nil {
-			_, _ = f.Write(data)
+			if _, short := f.Write(data); short != nil {
+				err = f.Truncate(0) // half a refusal is none
+			}
 		}
 		err = errors.Join(err, f.Sync(), f.Close())
 	}

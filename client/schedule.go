@@ -122,6 +122,7 @@ func (c *Client) next() time.Time {
 			if err := c.saveSchedule(s); err != nil {
 				c.cfg.Logger.Warn("schedule not kept", "error", err)
 			}
+			_ = c.finishRefusal() // where another process noted one meanwhile
 		}
 	}
 	return s.Next

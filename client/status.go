@@ -21,6 +21,7 @@ type Status struct {
 	Sent         int64     `json:"sent"`                  // slices acknowledged, by this process
 	LastError    string    `json:"last_error,omitempty"`  // of the last upload, of whatever process
 	Dropped      Dropped   `json:"dropped"`
+	DroppedHere  Dropped   `json:"dropped_here"` // of those, by this process
 }
 
 // sent is what uploads achieved.
@@ -64,6 +65,6 @@ func (c *Client) Status() (status Status) {
 		Consent: decision, Notice: notice,
 		SpoolBytes: usage.Bytes, SpoolBatches: usage.Batches, SpoolEvents: usage.Records, Quarantined: usage.Bad, Oldest: usage.Oldest,
 		NextUpload: schedule.Next, Sent: slices, LastError: cmp.Or(lastError, schedule.Code),
-		Dropped: c.dropped(),
+		Dropped: c.dropped(), DroppedHere: c.own(),
 	}
 }

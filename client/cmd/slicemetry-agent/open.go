@@ -80,25 +80,17 @@ func agreed(f func(*client.Client) error) func(*client.Client) error {
 // go of is known when it is closed.
 func (a *agent) recording(f func(*client.Client) error) error {
 	var c *client.Client
-	var before client.Dropped
 	err := a.with(agreed(func(open *client.Client) error {
-		c, before = open, open.Status().Dropped
+		c = open
 		return f(c)
 	}))
 	if c == nil {
 		return err
 	}
-	return errors.Join(notKept(before, c.Status().Dropped), err)
-}
-
-// notKept says how much was let go of between two counts, and why.
-func notKept(before, after client.Dropped) error {
-	lost := causes(client.Dropped{
-		Disk: after.Disk - before.Disk, TooMany: after.TooMany - before.TooMany,
-		QueueFull: after.QueueFull - before.QueueFull, Defect: after.Defect - before.Defect,
-	})
-	if lost == "" {
-		return nil
+	d := c.Status().DroppedHere
+	lost := causes(client.Dropped{Disk: d.Disk, TooMany: d.TooMany, QueueFull: d.QueueFull, Defect: d.Defect})
+	if lost != "" {
+		err = errors.Join(fmt.Errorf("%w: %s", errNotKept, lost), err)
 	}
-	return fmt.Errorf("%w: %s", errNotKept, lost)
+	return err
 }

@@ -87,6 +87,7 @@ func TestUploadEnds(t *testing.T) {
 		t.Errorf("with nothing to send: exit code %d: %s%s", code, out, said)
 	}
 	run(t, `{"machine": "ultimaker_s5"}`, "record", "-dir", dir)
+	due(t, dir) // again: with nothing to send another time was drawn
 	cmd := command(t, nil, append([]string{"upload", "-wait"}, flags...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

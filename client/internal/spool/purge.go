@@ -25,6 +25,10 @@ func (s *Spool) PurgeWaiting() error {
 	})
 }
 
+// maxLooks bounds how often remove looks while another process goes on writing,
+// which itself removes what it wrote.
+const maxLooks = 10
+
 func (s *Spool) remove(which func(file) bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,12 +37,19 @@ func (s *Spool) remove(which func(file) bool) error {
 		s.active = nil
 	}
 	var problems []error
-	for _, f := range s.files("") {
-		if !which(f) {
-			continue
-		}
-		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, err)
+	// Another process may give a file its next name after it was listed: so it is
+	// looked again until nothing is found.
+	for found, looks := true, 0; found && looks < maxLooks; looks++ {
+		found = false
+		for _, f := range s.files("") {
+			if !which(f) {
+				continue
+			}
+			if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				problems = append(problems, err)
+				continue
+			}
+			found = true
 		}
 	}
 	problems = append(problems, durable.SyncFolder(s.dir))
