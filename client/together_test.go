@@ -155,12 +155,12 @@ func TestAskedForTooLong(t *testing.T) {
 
 // A no that cannot be kept is an error: the user would be asked again.
 func TestRefusalThatCannotBeKept(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Symlink(filepath.Join(filepath.Dir(dir), "gone", "below"), dir); err != nil { // nothing can be made there, and nothing is there
 		t.Fatal(err)
 	}
-	c := open(t, config(filepath.Join(file, "below"), "127.0.0.1:1"))
+	c := open(t, config(dir, "127.0.0.1:1"))
 	if err := c.Refuse(); err == nil {
-		t.Error("Refuse() below a file is nil")
+		t.Error("Refuse() in a folder that cannot be made is nil")
 	}
 }
