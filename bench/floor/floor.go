@@ -30,7 +30,7 @@ type Database struct{ Address, User, Password string }
 // The collector's own, so that both insert in the same way.
 const (
 	flushAge  = 200 * time.Millisecond
-	spacing   = 2
+	spacing   = 3
 	flushRows = 50_000
 	inserters = 2
 )

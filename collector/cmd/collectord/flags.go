@@ -71,7 +71,7 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&policy, "policy", "", "file that says what users agreed to and who answers for it (required)")
 	fs.DurationVar(&cfg.PauseClients, "pause-clients", 0, "tell clients to record and send nothing for so long")
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
-	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows twice as long as the last one took, at most this long")
+	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed, at most this long")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
 	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
 	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")

@@ -6,9 +6,9 @@
 // so that ClickHouse takes it whole or not at all; and that memory is bounded.
 //
 // Batches gather in one block for each period. An inserter takes a block when it
-// is large enough, or when its period's last insert began long enough ago: twice
-// the time that it took, at most FlushAge. A lone client does not wait, some dozen
-// wait as long as an insert, and ten thousand share one. While all inserters are
+// is large enough, or when its period's last insert began long enough ago: three
+// times what it took, at most FlushAge. A lone client does not wait, some dozen
+// wait as long as two inserts, and ten thousand share one. While all inserters are
 // busy, blocks keep growing, so a slow database gets fewer and larger inserts.
 //
 //	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
@@ -186,9 +186,9 @@ func (s *Sink) signal() {
 const company = time.Millisecond
 
 // spacing is how many times as long as an insert takes lies between the beginnings
-// of two: an insert costs the database about the same whatever is in it, and half
+// of two: an insert costs the database about the same whatever is in it, and two thirds
 // of the time is its own.
-const spacing = 2
+const spacing = 3
 
 // rest is how long after its last insert began a period's next one is due.
 func (s *Sink) rest(last insertion) time.Duration {
