@@ -45,12 +45,12 @@ func startStackOver(t *testing.T, database func(dsn string) string, flags ...str
 // by this machine's CPU, which the generator shares.
 func TestOverload(t *testing.T) {
 	s, cfg := startStackOver(t, slowLine(t), "-max-calls", "64")
-	cfg.InFlight, cfg.Events = 64, 6_000
+	cfg.InFlight, cfg.Events = 64, 12_000
 	atCapacity, err := load.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*atCapacity.EventsPerSecond, 12_000
+	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*atCapacity.EventsPerSecond, 24_000
 	overloaded, err := load.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
