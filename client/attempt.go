@@ -32,9 +32,6 @@ const (
 // cannot be noted is not made, or a folder that nobody can write to would make
 // every start of a slicer a connection with the same batch.
 func (c *Client) attempt(ctx context.Context, lease *spool.Lease, week []*spool.Batch) error {
-	if c.offline != nil {
-		return c.offline
-	}
 	before, err := c.noteAttempt()
 	if err != nil {
 		return fmt.Errorf("client: not sent, for that cannot be noted: %w", err)

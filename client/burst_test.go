@@ -74,9 +74,7 @@ func TestQueueIsBounded(t *testing.T) {
 // next week has its own.
 func TestWeekLimit(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	granted(t, cfg)
 	sent := 0
 	for i, tt := range []struct{ recorded, dropped int }{{6000, 0}, {6000, 2000}, {10, 10}} {

@@ -31,6 +31,14 @@ func config(dir, endpoint string) client.Config {
 	return client.Config{Dir: dir, Endpoint: endpoint, Plaintext: true, Getenv: nothing, SystemFile: filepath.Join(dir, "no-such-file")}
 }
 
+// clocked is config on a clock of its own, in the middle of a week.
+func clocked(dir, endpoint string) (client.Config, *clienttest.Clock) {
+	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
+	cfg := config(dir, endpoint)
+	cfg.Now = clock.Now
+	return cfg, clock
+}
+
 func open(t testing.TB, cfg client.Config) *client.Client {
 	t.Helper()
 	c, err := client.Open(cfg)
@@ -144,9 +152,7 @@ func TestCoarseOnDisk(t *testing.T) {
 // Each week has a number of its own.
 func TestPeriodsDoNotShareTokens(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	for range 3 {
 		c.Record(numbered(1))

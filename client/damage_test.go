@@ -15,9 +15,7 @@ import (
 // and what is not sent any more is counted.
 func TestDamagedToken(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	c.Record(numbered(0))
 	r.Script(clienttest.Answer{Lose: true})

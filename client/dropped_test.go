@@ -142,9 +142,7 @@ func TestDamageIsCountedOnce(t *testing.T) {
 // A count of something old does not make a folder that nobody agreed to.
 func TestNothingIsToldWithoutConsent(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	c.Record(numbered(0))
 	if err := c.Close(); err != nil {

@@ -55,9 +55,7 @@ func TestWeeksCannotBeLinked(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range n {
 		r := clienttest.Start(t)
-		clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-		cfg := config(t.TempDir(), r.Addr())
-		cfg.Now = clock.Now
+		cfg, clock := clocked(t.TempDir(), r.Addr())
 		granted(t, cfg)
 		first[i] = sendWeek(t, cfg, r)
 		clock.Add(7 * 24 * time.Hour)
@@ -180,9 +178,7 @@ func common(a, b []string) (n int) {
 // pairs.
 func TestCopiesOfADeviceGoDifferentWays(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	granted(t, cfg)
 	sendWeek(t, cfg, r)
 	copied := cfg
@@ -207,9 +203,7 @@ func TestCopiesOfADeviceGoDifferentWays(t *testing.T) {
 // known yet shows no changed settings; when the first of it is written, it is.
 func TestAWeekWithoutADrawShowsLess(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	for _, tt := range []struct {
 		later time.Duration
@@ -260,9 +254,7 @@ func TestAWeekShowsOneSample(t *testing.T) {
 	shown := map[string]bool{} // samples of four
 	const installations, weeks = 3, 3
 	for range installations {
-		clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-		cfg := config(t.TempDir(), r.Addr())
-		cfg.Now = clock.Now
+		cfg, clock := clocked(t.TempDir(), r.Addr())
 		granted(t, cfg)
 		for range weeks {
 			seen := map[string]bool{}

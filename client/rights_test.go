@@ -22,9 +22,7 @@ import (
 // where sent, and returns the client in the last week.
 func weeks(t *testing.T, r *clienttest.Recorder, weeks, n int, flush bool) (*client.Client, *clienttest.Clock) {
 	t.Helper()
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	// Until then the client may think that the clock's jump is time in which it waited.
 	await(t, "it waits for its time", func() bool { return !c.Status().NextUpload.IsZero() })

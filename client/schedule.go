@@ -39,10 +39,12 @@ const (
 	lastBackoff  = 24 * time.Hour
 	// longestWait bounds what a collector can ask for.
 	longestWait = 7 * 24 * time.Hour
-	// quietStart: nothing is sent in the first minutes of a slicer's life, when it
-	// has better things to do and the time would tell when it was started.
-	quietStart = 5 * time.Minute
 )
+
+// QuietStart is for how long at least nothing is sent of itself after a start, and
+// for less than twice as long nothing need be: a slicer has better things to do then,
+// and the time would tell when it was started.
+const QuietStart = 5 * time.Minute
 
 func (c *Client) schedulePath() string { return filepath.Join(c.cfg.Dir, scheduleFile) }
 
@@ -86,15 +88,20 @@ func (c *Client) saveSchedule(s schedule) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// keepSchedule is saveSchedule where it does not matter whether it works.
+func (c *Client) keepSchedule(s schedule) {
+	if err := c.saveSchedule(s); err != nil {
+		c.cfg.Logger.Warn("schedule not kept", "error", err)
+	}
+}
+
 // plan writes what becomes of the schedule, and nothing comes between reading and
 // writing it in this process: what a collector asked for would be overwritten.
 func (c *Client) plan(change func(schedule) schedule) schedule {
 	c.planning.Lock()
 	defer c.planning.Unlock()
 	s := change(c.loadSchedule())
-	if err := c.saveSchedule(s); err != nil {
-		c.cfg.Logger.Warn("schedule not kept", "error", err)
-	}
+	c.keepSchedule(s)
 	return s
 }
 
@@ -117,16 +124,28 @@ func (c *Client) next() time.Time {
 	defer c.planning.Unlock()
 	s := c.loadSchedule()
 	if s.Next.IsZero() {
-		s.Next = c.cfg.Now().Add(random(c.cfg.UploadInterval))
+		s.Next = c.anyTime()
 		if c.decision().State == Granted { // another process may have noted a refusal
-			if err := c.saveSchedule(s); err != nil {
-				c.cfg.Logger.Warn("schedule not kept", "error", err)
-			}
+			c.keepSchedule(s)
 			_ = c.finishRefusal() // where another process noted one meanwhile
 		}
 	}
 	return s.Next
 }
+
+// passOver draws another time where an upload was due and there was nothing to send:
+// what comes next would be sent as soon as it is there, and tell when the slicer was
+// used.
+func (c *Client) passOver() {
+	c.planning.Lock() // as in plan
+	defer c.planning.Unlock()
+	if s := c.loadSchedule(); !s.Next.IsZero() && !s.Next.After(c.cfg.Now()) {
+		c.keepSchedule(schedule{Next: c.anyTime()})
+	}
+}
+
+// anyTime is one within an interval from now, all alike.
+func (c *Client) anyTime() time.Time { return c.cfg.Now().Add(random(c.cfg.UploadInterval)) }
 
 // afterSuccess is the next time: a random one, so that installations spread
 // evenly and the time says nothing of when a slicer is used.
@@ -151,7 +170,7 @@ func (c *Client) afterFailure(s schedule, code string, asked time.Duration) sche
 }
 
 // quiet is how long nothing is sent from now on.
-func quiet() time.Duration { return quietStart + random(quietStart) }
+func quiet() time.Duration { return QuietStart + random(QuietStart) }
 
 // random draws from [0, d).
 func random(d time.Duration) time.Duration {

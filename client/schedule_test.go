@@ -59,9 +59,7 @@ func volatile(t *testing.T) string {
 func TestFleetSpreads(t *testing.T) {
 	const day, installations, failures = 24 * time.Hour, 1000, 200
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(volatile(t), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(volatile(t), r.Addr())
 	c := granted(t, cfg)
 	next := func(fails bool) time.Duration {
 		t.Helper()
@@ -168,9 +166,7 @@ func TestFailingCollectorSeesFewConnections(t *testing.T) {
 func TestPauseIsBounded(t *testing.T) {
 	r := clienttest.Start(t)
 	r.Reply(&collectorv1.UploadResponse{PolicyVersion: 1, PauseSeconds: 1<<32 - 1})
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(volatile(t), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(volatile(t), r.Addr())
 	c := granted(t, cfg)
 	c.Record(numbered(0))
 	if err := c.Flush(t.Context()); err != nil {

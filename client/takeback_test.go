@@ -247,9 +247,7 @@ func TestAnotherProcessDecides(t *testing.T) {
 // record any more.
 func TestForgottenWithoutConsent(t *testing.T) {
 	r := clienttest.Start(t)
-	clock := clienttest.NewClock(time.Date(2026, 11, 4, 12, 0, 0, 0, time.UTC))
-	cfg := config(t.TempDir(), r.Addr())
-	cfg.Now = clock.Now
+	cfg, clock := clocked(t.TempDir(), r.Addr())
 	c := granted(t, cfg)
 	c.Record(numbered(0))
 	if err := c.Flush(t.Context()); err != nil {

@@ -119,14 +119,7 @@ func (c *Client) upload(ctx context.Context) (more bool, err error) {
 	defer c.endUpload(lease)
 	week, others := c.waiting(lease)
 	if len(week) == 0 {
-		// What comes next waits for a time of its own: sent as soon as it is there, it
-		// would tell when the slicer was used.
-		c.plan(func(s schedule) schedule {
-			if now := c.cfg.Now(); !s.Next.IsZero() && !s.Next.After(now) {
-				s = schedule{Next: now.Add(random(c.cfg.UploadInterval))}
-			}
-			return s
-		})
+		c.passOver()
 		return false, nil
 	}
 	if err := c.attempt(ctx, lease, week); err != nil {

@@ -19,10 +19,6 @@ func (a *agent) flush(ctx context.Context) error {
 	}))
 }
 
-// quietStart is the library's: in the first minutes of a slicer's life nothing is
-// sent, and then at a time that does not tell when it was started.
-const quietStart = 5 * time.Minute
-
 func (a *agent) upload(ctx context.Context) error {
 	if a.wait {
 		if err := a.waitIfDue(ctx); err != nil {
@@ -52,7 +48,7 @@ func (a *agent) waitIfDue(ctx context.Context) error {
 		return err
 	}
 	select {
-	case <-time.After(quietStart + rand.N(quietStart)):
+	case <-time.After(client.QuietStart + rand.N(client.QuietStart)):
 		return nil
 	case <-ctx.Done():
 		return errNotSent

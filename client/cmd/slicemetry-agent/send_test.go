@@ -51,7 +51,7 @@ func TestUploadWaits(t *testing.T) {
 			start := time.Now()
 			err := a.waitIfDue(t.Context())
 			waited := time.Since(start)
-			if err != nil || waited < quietStart || waited >= 2*quietStart {
+			if err != nil || waited < client.QuietStart || waited >= 2*client.QuietStart {
 				t.Errorf("%v after %v", err, waited)
 			}
 			waits[waited] = true

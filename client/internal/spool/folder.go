@@ -42,8 +42,11 @@ func (f file) occupied() int64 {
 	if f.suffix() == openSuffix {
 		return max(f.size, maxSegment)
 	}
-	return (f.size + block - 1) / block * block
+	return f.blocks()
 }
+
+// blocks is what a file takes of the disk now.
+func (f file) blocks() int64 { return (f.size + block - 1) / block * block }
 
 // files lists the files of a suffix, the oldest first. A file that vanishes
 // meanwhile was another process's to remove.
@@ -159,7 +162,7 @@ type Usage struct {
 func (s *Spool) Usage() Usage {
 	var u Usage
 	for _, f := range s.files("") {
-		u.Bytes += (f.size + block - 1) / block * block
+		u.Bytes += f.blocks()
 		if f.unsent() {
 			n, _ := countRecords(f.path)
 			u.Records += n
