@@ -92,25 +92,40 @@ func protobuf(contentType []string) bool {
 // before their body is read, which is what their number bounds; and one whose body
 // cannot be read is refused in words of ours, with its reason counted.
 func counted(handler grpc.MethodHandler) grpc.MethodHandler {
-	return func(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+	return func(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (reply any, err error) {
 		s := server.(*Server)
 		s.calls.Add(1)
-		defer s.calls.Add(-1)
+		defer s.endCall(&reply, &err)
 		return handler(server, ctx, func(request any) error {
-			err := decode(request)
-			if err == nil {
-				return nil
+			if err := decode(request); err != nil {
+				return s.unread(err)
 			}
-			reason, refusal := unread(err)
-			s.metrics.callsRefused.WithLabelValues(reason).Inc()
-			return refusal
+			return nil
 		}, intercept)
 	}
 }
 
-// unread tells why a request could not be read. The codes are gRPC's; its texts
+// endCall is deferred by every call. It keeps a defect in one from ending all others;
+// what it says of it holds no value: a panic's text may.
+func (s *Server) endCall(reply *any, err *error) {
+	s.calls.Add(-1)
+	if recover() != nil {
+		s.metrics.panics.Inc()
+		s.cfg.Logger.Error("a call ended in a panic")
+		*reply, *err = nil, status.Error(codes.Internal, internal.text)
+	}
+}
+
+// unread counts a request that could not be read, and refuses it.
+func (s *Server) unread(err error) error {
+	reason, refusal := whyUnread(err)
+	s.metrics.callsRefused.WithLabelValues(reason).Inc()
+	return refusal
+}
+
+// whyUnread tells why a request could not be read. The codes are gRPC's; its texts
 // may quote the caller.
-func unread(err error) (reason string, refusal error) {
+func whyUnread(err error) (reason string, refusal error) {
 	switch code := status.Code(err); code {
 	case codes.ResourceExhausted:
 		return refusedTooLarge, status.Error(code, "the request is too large")

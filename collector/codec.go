@@ -34,10 +34,14 @@ func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
 
 // Unmarshal implements encoding.CodecV2.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	u, ok := v.(*upload)
+	request, ok := v.(**upload)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)
 	}
+	// Not before the body is there: thousands of calls may wait for theirs, and the memory
+	// of a few uploads stays in the processor's cache.
+	u := uploads.Get().(*upload)
+	*request = u
 	message := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer message.Free()
 	u.report.Reset()
@@ -60,13 +64,11 @@ func service() *grpc.ServiceDesc {
 	return &desc
 }
 
-var uploadInfo = grpc.UnaryServerInfo{FullMethod: collectorgrpc.Collector_Upload_FullMethodName}
-
 // handleUpload is what protoc-gen-go-grpc generates, with our request.
-func handleUpload(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-	u := uploads.Get().(*upload)
-	if err := decode(u); err != nil {
+func handleUpload(server any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	var u *upload
+	if err := decode(&u); err != nil {
 		return nil, err
 	}
-	return intercept(ctx, u, &uploadInfo, server.(*Server).upload)
+	return server.(*Server).upload(ctx, u)
 }

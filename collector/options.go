@@ -1,14 +1,11 @@
 package collector
 
 import (
-	"context"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 
 	_ "github.com/slicemetry/slicemetry/collector/internal/throttle" // answers to control frames
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
@@ -50,23 +47,10 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.InTapHandle(s.admit),
-		grpc.UnaryInterceptor(s.recoverPanic), grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newCodec()),
 	}
 	if !s.cfg.Plaintext {
 		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.cfg.TLS))))
 	}
 	return options
-}
-
-// recoverPanic keeps a defect in one call from ending all others. What it says
-// holds no value: a panic's text may.
-func (s *Server) recoverPanic(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (reply any, err error) {
-	defer func() {
-		if recover() != nil {
-			s.metrics.panics.Inc()
-			s.cfg.Logger.Error("a call ended in a panic")
-			reply, err = nil, status.Error(codes.Internal, internal.text)
-		}
-	}()
-	return handler(ctx, request)
 }

@@ -14,12 +14,12 @@ import (
 
 // upload serves Upload: the whole path of a batch. It returns without an error
 // only after the rows are committed durably.
-func (s *Server) upload(ctx context.Context, request any) (any, error) {
+func (s *Server) upload(ctx context.Context, u *upload) (any, error) {
 	// A reply of some octets is not worth a compressor.
 	_ = grpc.SetSendCompressor(ctx, "identity")
-	commit, err := s.take(ctx, request.(*upload))
+	commit, err := s.take(ctx, u)
 	if err == nil {
-		err = commit.Wait(ctx)
+		err = commit.Wait()
 	}
 	if err != nil {
 		return nil, statusOf(err, s.cfg.RetryAfter)
@@ -32,9 +32,9 @@ func (s *Server) upload(ctx context.Context, request any) (any, error) {
 // another call when it returns.
 func (s *Server) take(ctx context.Context, u *upload) (*sink.Commit, error) {
 	defer uploads.Put(u)
-	events := float64(u.decoder.Slices())
-	s.metrics.received.Add(events)
 	rows, err := s.scrub(u, peerPrefix(ctx))
+	events := float64(u.decoder.Slices())
+	s.metrics.received.Add(events) // not before: what a panic ends is in no book
 	if err != nil {
 		s.refuse(err, events)
 		return nil, err
