@@ -17,7 +17,7 @@ import (
 // it was stored. The rows themselves are removed by the next `aggregator drop`.
 func (s *Server) Erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
 	_ = grpc.SetSendCompressor(ctx, "identity")
-	reply, err := s.erase(ctx, request)
+	reply, err := s.erase(request)
 	s.metrics.erasures.WithLabelValues(eraseOutcome(err)).Inc()
 	if err != nil {
 		return nil, statusOf(err, s.cfg.RetryAfter)
@@ -25,7 +25,7 @@ func (s *Server) Erase(ctx context.Context, request *collectorv1.EraseRequest) (
 	return reply, nil
 }
 
-func (s *Server) erase(ctx context.Context, request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
+func (s *Server) erase(request *collectorv1.EraseRequest) (*collectorv1.EraseResponse, error) {
 	rows, receipt, err := s.rules.Erasure(request.GetUnitToken(), request.GetPeriod())
 	if errors.Is(err, scrub.PeriodClosed) {
 		// Everything of that week is destroyed, and the key to tell whose it was.
@@ -34,7 +34,7 @@ func (s *Server) erase(ctx context.Context, request *collectorv1.EraseRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.sink.Add(ctx, rows); err != nil {
+	if err := s.sink.Add(rows); err != nil {
 		return nil, err
 	}
 	goneBy := rows.Period().End().Add(period.Retention)

@@ -106,24 +106,20 @@ type Commit struct {
 	err  error         // why it was given up; set before done is closed
 }
 
-// Wait returns when the rows are committed, or an error when they are not, or
-// ctx's when the caller stops waiting; what becomes of them is then unknown to it.
-func (c *Commit) Wait(ctx context.Context) error {
-	select {
-	case <-c.done:
-		return c.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// Wait returns when the rows are committed, or an error when they are not, which is
+// known soon after GiveUp at the latest.
+func (c *Commit) Wait() error {
+	<-c.done
+	return c.err
 }
 
 // Add is Append and Wait.
-func (s *Sink) Add(ctx context.Context, rows *scrub.Rows) error {
+func (s *Sink) Add(rows *scrub.Rows) error {
 	commit, err := s.Append(rows)
 	if err != nil {
 		return err
 	}
-	return commit.Wait(ctx)
+	return commit.Wait()
 }
 
 // Append copies a batch's rows, which the caller may use again, and returns what

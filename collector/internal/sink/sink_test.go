@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -114,7 +113,7 @@ func (b *bench) query(t testing.TB, query string) string {
 // Every column arrives where it belongs, in all three tables.
 func TestColumns(t *testing.T) {
 	b := start(t, nil)
-	if err := b.Add(t.Context(), b.rows(t, 2)); err != nil {
+	if err := b.Add(b.rows(t, 2)); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"idx":1,"machine":"ultimaker_s5","machine_settings_changed":"no","extruder_count":2,` +
@@ -149,7 +148,7 @@ func TestConcurrentAdds(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			for range batches {
-				if err := b.Add(t.Context(), b.rows(t, size)); err != nil {
+				if err := b.Add(b.rows(t, size)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -175,7 +174,7 @@ func TestConcurrentAdds(t *testing.T) {
 // A database that is killed and comes back costs time and nothing else.
 func TestDatabaseIsKilled(t *testing.T) {
 	b := start(t, nil)
-	if err := b.Add(t.Context(), b.rows(t, 10)); err != nil {
+	if err := b.Add(b.rows(t, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.db.Kill(); err != nil {
@@ -183,7 +182,7 @@ func TestDatabaseIsKilled(t *testing.T) {
 	}
 	added := make(chan error)
 	rows := b.rows(t, 10)
-	go func() { added <- b.Add(context.Background(), rows) }()
+	go func() { added <- b.Add(rows) }()
 	if err := b.db.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -198,14 +197,14 @@ func TestDatabaseIsKilled(t *testing.T) {
 // A database that hangs is given up on in time, and takes the repetition.
 func TestDatabaseHangs(t *testing.T) {
 	b := start(t, func(cfg *Config) { cfg.GiveUp = 300 * time.Millisecond })
-	if err := b.Add(t.Context(), b.rows(t, 1)); err != nil {
+	if err := b.Add(b.rows(t, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(b.db.Pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	rows := b.rows(t, 10)
-	if err := b.Add(t.Context(), rows); !errors.Is(err, ErrUnavailable) {
+	if err := b.Add(rows); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("Add() to a hung database = %v, want ErrUnavailable", err)
 	}
 	if err := syscall.Kill(b.db.Pid(), syscall.SIGCONT); err != nil {
@@ -219,7 +218,7 @@ func TestDatabaseHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for errors.Is(b.Add(t.Context(), rows), ErrUnavailable) {
+	for errors.Is(b.Add(rows), ErrUnavailable) {
 		if b.db.Err() != nil {
 			restart()
 		}
@@ -239,7 +238,7 @@ func TestPermanentErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := b.rows(t, 1)
-	err := b.Add(t.Context(), rows)
+	err := b.Add(rows)
 	if !errors.Is(err, ErrUnavailable) || Code(err) != 60 {
 		t.Errorf("without the table: %v, code %d, want ErrUnavailable and 60", err, Code(err))
 	}
@@ -251,23 +250,23 @@ func TestPermanentErrors(t *testing.T) {
 	if err := admin.Exec(t.Context(), "RENAME TABLE raw.away TO raw.slices"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Add(t.Context(), rows); err != nil {
+	if err := b.Add(rows); err != nil {
 		t.Errorf("with the table again: %v", err)
 	}
 }
 
 func TestOverload(t *testing.T) {
 	b := start(t, func(cfg *Config) { cfg.MaxPending = 100 })
-	if err := b.Add(t.Context(), b.rows(t, 1)); err != nil {
+	if err := b.Add(b.rows(t, 1)); err != nil {
 		t.Fatal(err)
 	}
 	resume := b.pause(t)
 	first := make(chan error)
 	rows := b.rows(t, 60)
-	go func() { first <- b.Add(context.Background(), rows) }()
+	go func() { first <- b.Add(rows) }()
 	for b.Pending() == 0 {
 	}
-	if err := b.Add(t.Context(), b.rows(t, 60)); !errors.Is(err, ErrOverloaded) {
+	if err := b.Add(b.rows(t, 60)); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("Add() = %v, want ErrOverloaded", err)
 	}
 	closed := make(chan struct{})
@@ -277,7 +276,7 @@ func TestOverload(t *testing.T) {
 		t.Errorf("what was accepted: %v, want it stored by Close", err)
 	}
 	<-closed
-	if err := b.Add(t.Context(), b.rows(t, 1)); !errors.Is(err, ErrClosed) {
+	if err := b.Add(b.rows(t, 1)); !errors.Is(err, ErrClosed) {
 		t.Errorf("Add() after Close = %v, want ErrClosed", err)
 	}
 }
@@ -299,7 +298,7 @@ func (b *bench) pause(t *testing.T) (resume func()) {
 func TestWaitFollowsTheDatabase(t *testing.T) {
 	b := start(t, func(cfg *Config) { cfg.FlushAge = time.Hour })
 	for range 5 {
-		if err := b.Add(t.Context(), b.rows(t, 1)); err != nil {
+		if err := b.Add(b.rows(t, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -312,7 +311,7 @@ func TestWaitFollowsTheDatabase(t *testing.T) {
 	resume := b.pause(t)
 	added := make(chan error)
 	rows := b.rows(t, 1)
-	go func() { added <- b.Add(context.Background(), rows) }()
+	go func() { added <- b.Add(rows) }()
 	time.Sleep(2*quick + 100*time.Millisecond)
 	resume()
 	if err := <-added; err != nil {
@@ -323,13 +322,11 @@ func TestWaitFollowsTheDatabase(t *testing.T) {
 	}
 }
 
-// A caller that stops waiting does not take its rows back.
-func TestCallerLeaves(t *testing.T) {
-	b := start(t, func(cfg *Config) { cfg.FlushAge = 50 * time.Millisecond })
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := b.Add(ctx, b.rows(t, 3)); !errors.Is(err, context.Canceled) {
-		t.Errorf("Add() = %v, want context.Canceled", err)
+// Rows that were accepted are stored, whether or not anybody waits for it.
+func TestNobodyWaits(t *testing.T) {
+	b := start(t, nil)
+	if _, err := b.Append(b.rows(t, 3)); err != nil {
+		t.Fatal(err)
 	}
 	b.Close()
 	if got := b.query(t, "SELECT toString(count()) FROM raw.slices FINAL"); got != "3" {
@@ -343,7 +340,7 @@ func TestErrorsHoldNoValues(t *testing.T) {
 	if err := dbtest.Connect(t, b.db, localdb.Administrator).Exec(t.Context(), "ALTER TABLE raw.slices MODIFY COLUMN machine UInt8"); err != nil {
 		t.Fatal(err)
 	}
-	err := b.Add(t.Context(), b.rows(t, 1))
+	err := b.Add(b.rows(t, 1))
 	if err == nil || strings.Contains(err.Error(), "ultimaker_s5") || Code(err) == 0 {
 		t.Errorf("Add() = %v, want an error with ClickHouse's number and without a machine's name", err)
 	}
