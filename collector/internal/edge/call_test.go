@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -81,6 +82,25 @@ func TestSlowBody(t *testing.T) {
 				}
 				return
 			}
+		}
+	}
+}
+
+// A client's own deadline is left alone where it is earlier, and not where it is later.
+func TestLimitCall(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		own  time.Duration
+		same bool
+	}{{"earlier", 5 * time.Second, true}, {"later", time.Hour, false}} {
+		ctx, cancel := context.WithTimeout(t.Context(), tt.own)
+		defer cancel()
+		limited, err := LimitCall(10*time.Second)(ctx, nil)
+		if err != nil || (limited == ctx) != tt.same {
+			t.Errorf("%s: a context of its own: %t, %v", tt.name, limited != ctx, err)
+		}
+		if end, ok := limited.Deadline(); !ok || time.Until(end) > 10*time.Second {
+			t.Errorf("%s: the call may last until %s", tt.name, end)
 		}
 	}
 }
