@@ -83,14 +83,17 @@ func (r *Ring) Erasure(p period.Period, token []byte) (unit uint64, receipt []by
 
 // key is a period's key. Its hashers are used again: a new one costs more than
 // what it hashes.
-type key struct {
-	secret  []byte
-	hashers sync.Pool
+type key struct{ hashers sync.Pool }
+
+// hasher computes HMACs under one key.
+type hasher struct {
+	hash.Hash
+	sum []byte // room for one
 }
 
 func newKey(secret []byte) *key {
-	k := &key{secret: secret}
-	k.hashers.New = func() any { return hmac.New(sha256.New, secret) }
+	k := &key{}
+	k.hashers.New = func() any { return &hasher{hmac.New(sha256.New, secret), make([]byte, 0, sha256.Size)} }
 	return k
 }
 
@@ -99,16 +102,15 @@ func (k *key) hash(label string, parts ...[]byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-func (k *key) mac(label string, parts ...[]byte) (sum [sha256.Size]byte) {
-	mac := k.hashers.Get().(hash.Hash)
+func (k *key) mac(label string, parts ...[]byte) [sha256.Size]byte {
+	mac := k.hashers.Get().(*hasher)
 	defer k.hashers.Put(mac)
 	mac.Reset()
 	mac.Write([]byte(label))
 	for _, part := range parts {
 		mac.Write(part)
 	}
-	mac.Sum(sum[:0])
-	return sum
+	return [sha256.Size]byte(mac.Sum(mac.sum))
 }
 
 func (r *Ring) key(p period.Period) (*key, error) {
