@@ -66,7 +66,7 @@ type Latency struct {
 var percentiles = []float64{0, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100}
 
 const (
-	callTimeout  = 30 * time.Second       // longer than a collector waits for its database
+	callTimeout  = 15 * time.Second       // the client library's: longer than a collector waits for its database
 	retryPause   = 200 * time.Millisecond // shorter than the collector asks for: this is a load test
 	slowest      = 10 * time.Minute       // the histogram's end
 	progressTime = time.Second
