@@ -112,7 +112,7 @@ func (c *Client) ask(ctx context.Context, method string, request, reply proto.Me
 	defer conn.Close()
 	if err := conn.Call(ctx, method, octets, reply); err != nil {
 		_, after := unary.Reason(err)
-		return &RetryError{Code: unary.Class(err), After: max(after, time.Second)}
+		return &RetryError{Code: unary.Class(err), After: max(min(after, longestWait), time.Second)}
 	}
 	return nil
 }

@@ -169,12 +169,16 @@ func TestErase(t *testing.T) {
 	if !errors.As(err, &retry) || retry.After != time.Minute || len(receipts) != 2 {
 		t.Fatalf("Erase() = %v, %v, want 2 receipts and a RetryError", receipts, err)
 	}
+	r.Script(clienttest.Answer{Code: codes.Unavailable, RetryAfter: 365 * 24 * time.Hour})
+	if _, err := c.Erase(t.Context()); !errors.As(err, &retry) || retry.After != 7*24*time.Hour {
+		t.Errorf("told to come back in a year: %v, want a week", err)
+	}
 	again, err := c.Erase(t.Context())
 	if err != nil || len(again) != 1 || again[0].Week != "2026-W45" || len(again[0].Receipt) == 0 || again[0].GoneBy.IsZero() {
 		t.Fatalf("again: %v, %v, want the week that failed", again, err)
 	}
-	if n := r.Accepted() - connections; n != 4 {
-		t.Errorf("%d connections for 4 requests", n)
+	if n := r.Accepted() - connections; n != 5 {
+		t.Errorf("%d connections for 5 requests", n)
 	}
 	for _, q := range r.Erased() {
 		if tokens[string(q.UnitToken)] != q.Period {
