@@ -214,7 +214,7 @@ func TestPolicyOnRequest(t *testing.T) {
 	if r.Accepted() != 0 {
 		t.Error("connected before anybody asked")
 	}
-	if p, err := c.Policy(t.Context()); err != nil || p.PrivacyContact == "" || p.Current.GetVersion() != 1 {
+	if p, err := c.Policy(t.Context()); err != nil || p.Operator == "" || p.PrivacyContact == "" || p.Current.GetVersion() != 1 {
 		t.Errorf("Policy() = %v, %v", p, err)
 	}
 }

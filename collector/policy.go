@@ -126,6 +126,7 @@ func (s *Server) GetPolicy(ctx context.Context, _ *collectorv1.GetPolicyRequest)
 	current, next := s.cfg.Policy.at(s.cfg.Now())
 	reply := &collectorv1.GetPolicyResponse{
 		Current:        current.message(),
+		Operator:       s.cfg.Policy.Operator.Name,
 		PrivacyContact: s.cfg.Policy.PrivacyContact, Complaints: s.cfg.Policy.Complaints, AnswerDays: s.cfg.Policy.AnswerDays,
 	}
 	if next != nil {

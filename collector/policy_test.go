@@ -18,7 +18,7 @@ import (
 // from another; "" announces nothing.
 func policies(t testing.TB, effective, next string) collector.Policies {
 	t.Helper()
-	text := `{"privacy_contact": "privacy@example.org", "complaints": "https://example.org/complaints", "answer_days": 45,
+	text := `{"operator": "Example Printing", "privacy_contact": "privacy@example.org", "complaints": "https://example.org/complaints", "answer_days": 45,
 		"current": {"version": 1, "effective": "` + effective + `", "url": "https://example.org/privacy/1"}`
 	if next != "" {
 		text += `, "next": {"version": 2, "published": "2026-01-01", "effective": "` + next + `", "url": "https://example.org/privacy/2", "summary": "More."}`
@@ -76,7 +76,7 @@ func TestPolicyChanges(t *testing.T) {
 		t.Errorf("announced for %s", day)
 	}
 	said, err := client.GetPolicy(t.Context(), &collectorv1.GetPolicyRequest{})
-	if err != nil || said.Current.GetVersion() != 1 || said.Next.GetSummary() != "More." || said.PrivacyContact == "" || said.AnswerDays != 45 {
+	if err != nil || said.Current.GetVersion() != 1 || said.Next.GetSummary() != "More." || said.Operator != "Example Printing" || said.PrivacyContact == "" || said.AnswerDays != 45 {
 		t.Errorf("GetPolicy() = %v, %v", said, err)
 	}
 	now = today

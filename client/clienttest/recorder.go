@@ -136,8 +136,8 @@ func (r *Recorder) Erase(ctx context.Context, request *collectorv1.EraseRequest)
 // GetPolicy implements collectorgrpc.CollectorServer.
 func (r *Recorder) GetPolicy(context.Context, *collectorv1.GetPolicyRequest) (*collectorv1.GetPolicyResponse, error) {
 	return &collectorv1.GetPolicyResponse{
-		Current:        &collectorv1.Policy{Version: 1, Url: "https://example.org/privacy/1"},
-		PrivacyContact: "privacy@example.org", Complaints: "https://example.org/complaints", AnswerDays: 45,
+		Current:  &collectorv1.Policy{Version: 1, Url: "https://example.org/privacy/1"},
+		Operator: "Example Printing", PrivacyContact: "privacy@example.org", Complaints: "https://example.org/complaints", AnswerDays: 45,
 	}, nil
 }
 

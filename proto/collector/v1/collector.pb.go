@@ -339,11 +339,13 @@ type GetPolicyResponse struct {
 	Current *Policy                `protobuf:"bytes,1,opt,name=current,proto3" json:"current,omitempty"`
 	// Announced; missing when nothing is.
 	Next *Policy `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
-	// Who answers for the data.
+	// Whom to ask about the data.
 	PrivacyContact string `protobuf:"bytes,3,opt,name=privacy_contact,json=privacyContact,proto3" json:"privacy_contact,omitempty"`
 	// How to complain, and within how many days there is an answer.
-	Complaints    string `protobuf:"bytes,4,opt,name=complaints,proto3" json:"complaints,omitempty"`
-	AnswerDays    uint32 `protobuf:"varint,5,opt,name=answer_days,json=answerDays,proto3" json:"answer_days,omitempty"`
+	Complaints string `protobuf:"bytes,4,opt,name=complaints,proto3" json:"complaints,omitempty"`
+	AnswerDays uint32 `protobuf:"varint,5,opt,name=answer_days,json=answerDays,proto3" json:"answer_days,omitempty"`
+	// Who answers for the data.
+	Operator      string `protobuf:"bytes,6,opt,name=operator,proto3" json:"operator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +413,13 @@ func (x *GetPolicyResponse) GetAnswerDays() uint32 {
 		return x.AnswerDays
 	}
 	return 0
+}
+
+func (x *GetPolicyResponse) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
 }
 
 // Policy is one version of the privacy policy.
@@ -514,7 +523,7 @@ const file_collector_v1_collector_proto_rawDesc = "" +
 	"\rEraseResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\fR\areceipt\x12\x17\n" +
 	"\agone_by\x18\x02 \x01(\rR\x06goneBy\"\x12\n" +
-	"\x10GetPolicyRequest\"\xed\x01\n" +
+	"\x10GetPolicyRequest\"\x89\x02\n" +
 	"\x11GetPolicyResponse\x129\n" +
 	"\acurrent\x18\x01 \x01(\v2\x1f.slicemetry.collector.v1.PolicyR\acurrent\x123\n" +
 	"\x04next\x18\x02 \x01(\v2\x1f.slicemetry.collector.v1.PolicyR\x04next\x12'\n" +
@@ -523,7 +532,8 @@ const file_collector_v1_collector_proto_rawDesc = "" +
 	"complaints\x18\x04 \x01(\tR\n" +
 	"complaints\x12\x1f\n" +
 	"\vanswer_days\x18\x05 \x01(\rR\n" +
-	"answerDays\"\x8a\x01\n" +
+	"answerDays\x12\x1a\n" +
+	"\boperator\x18\x06 \x01(\tR\boperator\"\x8a\x01\n" +
 	"\x06Policy\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1c\n" +
 	"\tpublished\x18\x02 \x01(\rR\tpublished\x12\x1c\n" +
