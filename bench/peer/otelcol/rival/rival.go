@@ -57,8 +57,9 @@ type Config struct {
 // Collector is one of them, running or not.
 type Collector struct {
 	cfg    Config
-	listen string    // the same after a restart
-	cmd    *exec.Cmd // nil when it is stopped
+	listen string          // the same after a restart
+	cmd    *exec.Cmd       // nil when it is stopped
+	gone   context.Context // ends with the process
 }
 
 // New prepares a collector.
@@ -98,7 +99,15 @@ func (c *Collector) Start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("rival: %w", err)
 	}
-	c.cmd = cmd
+	gone, ended := context.WithCancel(context.Background())
+	c.cmd, c.gone = cmd, gone
+	go func() {
+		_ = cmd.Wait() // how it ends is of no interest
+		ended()
+	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(gone, cancel)() // one that ends is not waited for: it does where ClickHouse is away
 	if err := stack.WaitListening(ctx, c.listen); err != nil {
 		c.Kill()
 		said, _ := os.ReadFile(c.logFile())
@@ -138,7 +147,7 @@ func (c *Collector) end(signal syscall.Signal) {
 	}
 	_ = c.cmd.Process.Signal(signal) // fails only where it has ended
 	overdue := time.AfterFunc(drainTimeout, func() { _ = c.cmd.Process.Kill() })
-	_ = c.cmd.Wait() // it was told to end, so how it does is of no interest
+	<-c.gone.Done()
 	overdue.Stop()
 	c.cmd = nil
 }

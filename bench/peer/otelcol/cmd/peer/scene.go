@@ -21,6 +21,7 @@ const (
 	sceneInFlight = 1024
 	calm          = 4 * time.Second // of traffic before a fault, and after the last
 	settleLook    = time.Second     // between two looks at what is stored
+	restarts      = 30              // a second apart
 )
 
 // How long nothing more has to be stored until what is missing is lost: longer than
@@ -62,7 +63,7 @@ func (b *bench) killed(ctx context.Context) (scene, error) {
 			}
 			err := b.each(func(s side) error {
 				s.kill()
-				return s.start(ctx)
+				return restart(ctx, s)
 			})
 			if err != nil {
 				return err
@@ -70,6 +71,18 @@ func (b *bench) killed(ctx context.Context) (scene, error) {
 		}
 		return nil
 	})
+}
+
+// restart starts a side until it runs, as a service manager does: the embedded
+// ClickHouse ends, and is started again, where a collector is killed in its greeting
+// (ADR 0009), and the others do not start while it is away.
+func restart(ctx context.Context, s side) (err error) {
+	for range restarts {
+		if err = s.start(ctx); err == nil || !load.Sleep(ctx, time.Second) {
+			break
+		}
+	}
+	return err
 }
 
 // databaseAway takes ClickHouse away while all sides are under load.
@@ -92,10 +105,18 @@ func (b *bench) play(ctx context.Context, name string, length, settle time.Durat
 	defer b.each(func(s side) error { s.stop(); return nil })
 	events := int(length.Seconds()*b.rate) / sceneBatch * sceneBatch
 	struck := make(chan error, 1)
-	go func() { struck <- fault(ctx) }()
+	sending, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		err := fault(ctx)
+		if err != nil {
+			cancel() // or what does not run would be sent to for ever
+		}
+		struck <- err
+	}()
 	results := make([]load.Result, len(b.sides))
 	err := b.eachIndexed(func(i int, s side) (err error) {
-		results[i], err = s.send(ctx, traffic{batch: sceneBatch, events: events, inFlight: sceneInFlight, rate: b.rate})
+		results[i], err = s.send(sending, traffic{batch: sceneBatch, events: events, inFlight: sceneInFlight, rate: b.rate})
 		return err
 	})
 	if err := errors.Join(err, <-struck); err != nil {
