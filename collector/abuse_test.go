@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,6 +159,8 @@ func TestAbusiveCalls(t *testing.T) {
 		{"shorter than it says", uploadPath, nil, message(0, len(body)+10, body), "13 3"},
 		{"longer than is allowed, and nothing comes", uploadPath, nil, message(0, 1<<31-1, nil), "8"},
 		{"longer than is allowed, by one", uploadPath, nil, message(0, 256<<10+1, nil), "8"},
+		{"no time", uploadPath, []string{"grpc-timeout", "0n"}, good, "4"},
+		{"next to no time", uploadPath, []string{"grpc-timeout", "1n"}, good, "4"},
 		{"half a prefix", uploadPath, nil, good[:3], "13"},
 		{"nothing at all", uploadPath, nil, nil, "13"},
 		{"of no length", uploadPath, nil, message(0, 0, nil), "3"},
@@ -341,6 +344,55 @@ func TestSlowBodiesLeaveRoom(t *testing.T) {
 	}
 	for _, c := range slow {
 		c.Close()
+	}
+	r.balanced(t)
+}
+
+// B13: of a burst of calls on many connections at once no more get in than there are
+// places, to the call.
+func TestBurstTakesItsPlaces(t *testing.T) {
+	const places, connections, streams = 64, 500, 16
+	r := start(t, func(cfg *collector.Config) {
+		cfg.MaxCalls, cfg.LimitRate, cfg.MaxNetworkConnections = places, 0, connections
+	})
+	var begin, sent sync.WaitGroup
+	begin.Add(1)
+	var burst []*raw
+	for range connections {
+		c := dialRaw(t, r.Addr())
+		if got := c.told(1); got != "" {
+			t.Fatalf("before the burst: %q", got)
+		}
+		burst = append(burst, c)
+		var frames bytes.Buffer
+		c.Framer = http2.NewFramer(&frames, c.Conn)
+		for i := range uint32(streams) {
+			_ = c.open(2*i+1, uploadPath)
+		}
+		sent.Go(func() {
+			begin.Wait()
+			if _, err := c.Write(frames.Bytes()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	begin.Done()
+	sent.Wait()
+	var calls, refused float64
+	for end := time.Now().Add(10 * time.Second); calls+refused < connections*streams && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if err := errors.Join(parse(r.metric(t, "slicemetry_calls"), &calls), parse(r.metric(t, `slicemetry_calls_refused_total{reason="overloaded"}`), &refused)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if calls != places || refused != connections*streams-places {
+		t.Errorf("%g calls under way and %g refused of %d, want %d under way", calls, refused, connections*streams, places)
+	}
+	for _, c := range burst {
+		c.Close()
+	}
+	r.ebbed(t)
+	if _, err := r.client(t).Upload(t.Context(), request(1)); err != nil {
+		t.Error(err)
 	}
 	r.balanced(t)
 }
