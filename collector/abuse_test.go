@@ -118,8 +118,6 @@ func (r *raw) answer(stream uint32) string {
 			if f.StreamID == stream { // not what is left of the one before
 				return "reset"
 			}
-		case *http2.GoAwayFrame:
-			return "closed"
 		}
 	}
 }

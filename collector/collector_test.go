@@ -38,9 +38,10 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // running is a collector on a real database.
 type running struct {
 	*collector.Server
-	db   *localdb.Server
-	log  *lockedBuffer
-	stop func() // drains and waits
+	db    *localdb.Server
+	log   *lockedBuffer
+	ended chan error // what Run returned, then nil
+	stop  func()     // drains and waits
 }
 
 func start(t *testing.T, change func(*collector.Config)) *running {
@@ -61,11 +62,11 @@ func start(t *testing.T, change func(*collector.Config)) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
+	r.ended = make(chan error, 1)
+	go func() { r.ended <- r.Run(ctx); close(r.ended) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := <-r.ended; err != nil {
 			t.Error(err)
 		}
 	})

@@ -91,35 +91,33 @@ func (s *Server) Addr() string { return s.public.Addr().String() }
 // AdminAddr returns the address of health and metrics.
 func (s *Server) AdminAddr() string { return s.admin.listener.Addr().String() }
 
-// Run serves until ctx ends, then drains: it stops taking connections, lets the
-// calls under way end, stores what was accepted, and returns.
+// Run serves until ctx ends or no connection can be accepted any more, then drains: it
+// stops taking connections, lets the calls under way end, stores what was accepted, and
+// returns.
 func (s *Server) Run(ctx context.Context) error {
-	// Order of shutdown: public calls, sink, keys, admin. Health and metrics are
-	// there to the last.
+	// Order of shutdown: public calls, sink, then keys and admin: health and metrics
+	// are there to the last.
 	var background sync.WaitGroup
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	background.Go(func() { s.pruneKeys(stopping) })
 	background.Go(func() { s.admin.run(stopping) })
-	drained := make(chan struct{})
-	go func() { // ends with ctx, which ends before or because of Serve
-		defer close(drained)
-		<-ctx.Done()
-		s.admin.draining()
-		s.drain()
-	}()
+	served := make(chan error, 1)
+	go func() { served <- s.grpc.Serve(s.public) }() // drain ends it
 	s.cfg.Logger.Info("serving", "listen", s.Addr(), "admin", s.AdminAddr(), "policy", s.reply().PolicyVersion)
-	err := s.grpc.Serve(s.public)
-	if ctx.Err() == nil {
-		s.sink.Close()
-		stop()
-		background.Wait()
-		return fmt.Errorf("collector: serve: %w", err)
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-served:
 	}
-	<-drained
+	s.admin.draining()
+	s.drain()
 	s.sink.Close()
 	stop()
 	background.Wait()
+	if failed != nil {
+		return fmt.Errorf("collector: serve: %w", failed)
+	}
 	s.cfg.Logger.Info("drained")
 	return nil
 }
