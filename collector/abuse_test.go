@@ -214,6 +214,9 @@ func TestFloods(t *testing.T) {
 		"rapid reset": func(c *raw, i uint32) error {
 			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRSTStream(2*i+1, http2.ErrCodeCancel))
 		},
+		"a whole batch, then reset": func(c *raw, i uint32) error {
+			return errors.Join(c.open(2*i+1, uploadPath), c.WriteData(2*i+1, true, good), c.WriteRSTStream(2*i+1, http2.ErrCodeCancel))
+		},
 		"made to reset": func(c *raw, i uint32) error {
 			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRawFrame(http2.FrameWindowUpdate, 0, 2*i+1, make([]byte, 4)))
 		},

@@ -2,12 +2,17 @@ package collector_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/slicemetry/slicemetry/collector"
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	"github.com/slicemetry/slicemetry/schema/localdb"
@@ -97,5 +102,24 @@ func TestEraseRefusals(t *testing.T) {
 	var n uint64
 	if err := dbtest.Connect(t, r.db, localdb.Administrator).QueryRow(t.Context(), "SELECT count() FROM raw.erasures").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d erasures are stored, %v", n, err)
+	}
+}
+
+// A collector that starts destroys the keys whose time passed while none ran.
+func TestKeysAreDestroyedAtStart(t *testing.T) {
+	var key string
+	start(t, func(cfg *collector.Config) {
+		key = filepath.Join(cfg.KeyDir, "2020-W01.key")
+		if err := os.WriteFile(key, octets(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the key of a week of 2020 is still there")
+		}
 	}
 }

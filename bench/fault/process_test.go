@@ -71,6 +71,18 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	})
+	// F28: what is stored or not when it drains is what its clients were told.
+	t.Run("collector drains, database paused", func(t *testing.T) {
+		s.strike(t, func(ctx context.Context) {
+			pause(ctx, 100, 300)
+			pid := s.DB.Pid()
+			must(t, syscall.Kill(pid, syscall.SIGSTOP))
+			pause(ctx, 100, 300)
+			s.StopCollector()
+			must(t, syscall.Kill(pid, syscall.SIGCONT))
+			must(t, s.StartCollector(ctx))
+		})
+	})
 	// F16, F17, F26: cut after any octet, of requests and of replies, on both sides.
 	for side, proxy := range map[string]*Proxy{"clients": s.front, "database": s.back} {
 		t.Run("connections cut, "+side, func(t *testing.T) {

@@ -34,6 +34,7 @@ func TestProxyHeader(t *testing.T) {
 		{"of no family", header(proxyProxy, proxyUnknown), ""},
 		{"no header", []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "error"},
 		{"version 1", []byte("PROXY TCP4 203.0.113.77 10.0.0.1 4660 443\r\n"), "error"},
+		{"another magic", append([]byte("\r\n\r\n\x00\r\nQUIT\r"), header(proxyProxy, proxyTCP4, ipv4...)[len(proxyMagic):]...), "error"},
 		{"nothing", nil, "error"},
 		{"half", header(proxyProxy, proxyTCP4, ipv4...)[:20], "error"},
 		{"too short for IPv4", header(proxyProxy, proxyTCP4, ipv4[:8]...), "error"},
@@ -94,13 +95,18 @@ func TestProxies(t *testing.T) {
 			t.Errorf("client %d: %q, %v, from %s", i, b[:n], err, server.RemoteAddr())
 		}
 	}
+	other := dial(t, l, "127.0.7.1") // the cap is the client's network's, not the proxy's
+	write(t, other, string(header(proxyProxy, proxyTCP6, ipv6...))+"hello")
+	if _, err := (<-accepted).Read(b); err != nil {
+		t.Errorf("a client of another network: %v", err)
+	}
 	bare := dial(t, l, "127.0.7.1")
 	write(t, bare, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 	if _, err := (<-accepted).Read(b); err == nil {
 		t.Error("a proxy's connection without a header is served")
 	}
 	expectClosed(t, bare, "a proxy's connection without a header")
-	if s.get(NotProxied) != 1 || s.get(TooManyHere) != 1 || l.Open() != 3 {
+	if s.get(NotProxied) != 1 || s.get(TooManyHere) != 1 || l.Open() != 4 {
 		t.Errorf("%v, %d open", s.count, l.Open())
 	}
 }

@@ -1,7 +1,9 @@
 package pseudonym
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -50,6 +52,9 @@ func TestHashesTellApart(t *testing.T) {
 	}
 	if other := hashes(t, r, week, token, token); other[0] != base[0] || other[1] == base[1] {
 		t.Error("two batches of one unit must share the unit and not the batch")
+	}
+	if other := hashes(t, r, week, id, id); other[1] == base[1] {
+		t.Error("two units share a batch: what one stores would replace what the other did")
 	}
 	if other := hashes(t, open(t, t.TempDir()), week, token, id); other[0] == base[0] {
 		t.Error("another ring gives the same hash: it is not keyed")
@@ -101,6 +106,11 @@ func TestPruneDestroysWhatExpired(t *testing.T) {
 	before := hashes(t, r, week, token, id)
 	hashes(t, r, week.Next(), token, id)
 	deadline := week.End().Add(period.Retention)
+	kept, err := os.Open(r.path(week)) // as a backup's hard link, or a disk's free blocks, would keep it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
 
 	if n, err := r.Prune(deadline.Add(-time.Second)); n != 0 || err != nil {
 		t.Fatalf("a second early: destroyed %d, %v", n, err)
@@ -110,6 +120,9 @@ func TestPruneDestroysWhatExpired(t *testing.T) {
 	}
 	if _, err := os.Stat(r.path(week)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the key is still there: %v", err)
+	}
+	if left, err := io.ReadAll(kept); err != nil || !bytes.Equal(left, make([]byte, keyBytes)) {
+		t.Errorf("what was unlinked still holds %x, %v, want zeros", left, err)
 	}
 	if _, err := os.Stat(r.path(week.Next())); err != nil {
 		t.Errorf("the next period's key is gone: %v", err)

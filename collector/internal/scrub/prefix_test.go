@@ -25,7 +25,7 @@ func TestPrefixKeepsNoMore(t *testing.T) {
 		copy(ter[:], []byte{0x20, 0x01, 0, 0})
 		copy(ter[12:], []byte{^b[0], ^b[1], ^b[2], ^b[3]})
 		copy(nat[:], []byte{0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, b[0], b[1], b[2], b[3]})
-		for _, a := range []netip.Addr{v4, mapped, netip.AddrFrom16(six), netip.AddrFrom16(ter), netip.AddrFrom16(nat)} {
+		for _, a := range []netip.Addr{v4, mapped, netip.AddrFrom16(six), netip.AddrFrom16(six).WithZone("en0"), netip.AddrFrom16(ter), netip.AddrFrom16(nat)} {
 			p := PrefixOf(a)
 			if want := netip.PrefixFrom(netip.AddrFrom4([4]byte{b[0], b[1], b[2], 0}), 24); p.Fine() != want {
 				t.Fatalf("%s becomes %s, want %s", a, p.Fine(), want)

@@ -1,0 +1,46 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
+	"github.com/slicemetry/slicemetry/internal/period"
+)
+
+// A collector that runs for weeks destroys a key within an hour of its time, and not
+// before.
+func TestKeysAreDestroyedOnTime(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := pseudonym.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		week := period.Of(time.Now())
+		if _, _, err := keys.Hashes(week, []byte("token"), []byte("id")); err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{cfg: Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, keys: keys}
+		ctx, stop := context.WithCancel(t.Context())
+		go s.pruneKeys(ctx)
+		key := filepath.Join(dir, week.String()+".key")
+		time.Sleep(time.Until(week.End().Add(period.Retention)) - time.Second)
+		if _, err := os.Stat(key); err != nil {
+			t.Errorf("a second before its time: %v", err)
+		}
+		time.Sleep(time.Second + time.Hour)
+		synctest.Wait()
+		if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("an hour after its time: %v, want it destroyed", err)
+		}
+		stop()
+	})
+}
