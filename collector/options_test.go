@@ -11,6 +11,10 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
 	"github.com/slicemetry/slicemetry/internal/operator"
 )
@@ -78,6 +82,11 @@ func TestSettings(t *testing.T) {
 		"stream interceptors":          {at("streamInt").IsNil() && at("chainStreamInts").Len() == 0, true},
 		"tracing":                      {grpc.EnableTracing, false},
 		"services":                     {len(s.grpc.GetServiceInfo()), 1}, // no reflection, no channelz, no health
+		"time for a call":              {callTime, 20 * time.Second},
+		"calls under way":              {s.cfg.MaxCalls, 4096},
+		"calls a second of a network":  {s.cfg.LimitRate, 20.0},
+		"calls at once of a network":   {s.cfg.LimitBurst, 2000.0},
+		"rows that wait":               {s.cfg.MaxPending, 250_000},
 		"methods":                      {len(s.grpc.GetServiceInfo()["slicemetry.collector.v1.Collector"].Methods), 3},
 	} {
 		if tt.got != tt.want {
@@ -87,6 +96,24 @@ func TestSettings(t *testing.T) {
 	if secure := serverTLS(&tls.Config{}); secure.MinVersion != tls.VersionTLS13 || !secure.SessionTicketsDisabled ||
 		len(secure.NextProtos) != 1 || secure.NextProtos[0] != "h2" || secure.ClientAuth != tls.NoClientCert {
 		t.Errorf("TLS is served with %+v", secure)
+	}
+}
+
+// The tap sends away what finds no place, before its body is read, and gives every other
+// call a time by which it ends.
+func TestAdmit(t *testing.T) {
+	s := unstarted(t)
+	call := &tap.Info{FullMethodName: methods[0], Header: metadata.Pairs("content-type", "application/grpc")}
+	ctx, err := s.admit(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > callTime {
+		t.Errorf("a call may last until %s (%t), want at most %s", end, ok, callTime)
+	}
+	s.calls.Store(int64(s.cfg.MaxCalls))
+	if _, err := s.admit(t.Context(), call); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a call too many: %v, want ResourceExhausted", err)
 	}
 }
 

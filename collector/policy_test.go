@@ -79,6 +79,9 @@ func TestPolicyChanges(t *testing.T) {
 	if err != nil || said.Current.GetVersion() != 1 || said.Next.GetSummary() != "More." || said.Operator != "Example Printing" || said.PrivacyContact == "" || said.AnswerDays != 45 {
 		t.Errorf("GetPolicy() = %v, %v", said, err)
 	}
+	if _, err := upload(2, before); err != nil {
+		t.Errorf("who agreed to the announced policy before its day: %v", err)
+	}
 	now = today
 	for _, tt := range []struct {
 		policy uint32

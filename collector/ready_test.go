@@ -60,9 +60,18 @@ func TestReady(t *testing.T) {
 		t.Errorf("asking left %d parts, %v", parts, err)
 	}
 	// And the insert that was rehearsed works.
-	if _, err := r.client(t).Upload(t.Context(), request(3)); err != nil || r.rows(t) != 3 {
+	client := r.client(t)
+	if _, err := client.Upload(t.Context(), request(3)); err != nil || r.rows(t) != 3 {
 		t.Errorf("ready, and an upload ends with %v", err)
 	}
+	// An insert may fail all the same, of which a balancer hears, for a while.
+	do("ALTER TABLE raw.slices ADD CONSTRAINT none CHECK 0")
+	if _, err := client.Upload(t.Context(), request(1)); err == nil {
+		t.Error("rows that the table refuses are acknowledged")
+	}
+	r.becomes(t, "the last insert failed")
+	do("ALTER TABLE raw.slices DROP CONSTRAINT none")
+	r.becomes(t, "ready\n")
 }
 
 // As a user who may not insert it is not ready. (A wrong password is told by

@@ -284,3 +284,22 @@ func read(t *testing.T, c net.Conn, n int) {
 		t.Fatal(err)
 	}
 }
+
+// Without a word about it each limit holds, with the value that the documents name.
+func TestDefaults(t *testing.T) {
+	l, _, _ := serve(t, Config{})
+	for name, limit := range map[string]struct{ got, want any }{
+		"connections":             {l.cfg.MaxConns, min(50_000, openFiles()-256)},
+		"of one network":          {l.cfg.MaxNetwork, 1000},
+		"new ones a second":       {l.cfg.AcceptRate, 1000.0},
+		"sending for nothing":     {l.cfg.Progress, 20 * time.Second},
+		"not reading":             {l.cfg.WriteStall, 10 * time.Second},
+		"a connection's life":     {l.cfg.Life, 90 * time.Second},
+		"octets of small talk":    {smallTalk, 128},
+		"time between two sweeps": {defaultTick, time.Second},
+	} {
+		if limit.got != limit.want {
+			t.Errorf("%s: %v, want %v", name, limit.got, limit.want)
+		}
+	}
+}

@@ -41,12 +41,24 @@ func TestKeyRotates(t *testing.T) {
 		if l.Allow(network(1)) {
 			t.Fatal("the second call was allowed")
 		}
-		time.Sleep(keyLife)
+		for i := range 100 {
+			l.Allow(network(i))
+		}
+		time.Sleep(time.Hour)
 		if !l.Allow(network(1)) {
 			t.Error("after an hour the network is still known")
 		}
 		if l.seed == seed {
 			t.Error("after an hour the key is the same")
+		}
+		used := 0
+		for _, b := range l.buckets {
+			if b != (bucket{}) {
+				used++
+			}
+		}
+		if used != 1 {
+			t.Errorf("%d positions are in use, want only the last caller's", used)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func goodBatch() *telemetryv1.Batch {
 	return &telemetryv1.Batch{
 		UnitToken: octets(), BatchId: octets(), Period: uint32(period.Of(now)), PolicyVersion: 1,
 		Slices:   []*telemetryv1.Slice{{Machine: "ultimaker_s5", LayerHeightUm: 200}},
-		Counters: &telemetryv1.UsageCounters{SlicesStarted: 3},
+		Counters: &telemetryv1.UsageCounters{SlicesStarted: 3, SlicesFailed: 1 << 31},
 	}
 }
 
@@ -60,7 +60,7 @@ func TestBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows.Period() != period.Of(now) || rows.Unit() != unit || rows.Batch() == 0 || len(rows.Slices()) != 1 || rows.Counters().SlicesStarted != 3 {
+	if rows.Period() != period.Of(now) || rows.Unit() != unit || rows.Batch() == 0 || len(rows.Slices()) != 1 || rows.Counters().SlicesStarted != 3 || rows.Counters().SlicesFailed != 10_000 {
 		t.Errorf("rows of %s, unit %x, %d slices, counters %v", rows.Period(), rows.Unit(), len(rows.Slices()), rows.Counters())
 	}
 	if got := rows.Origin().String(); got != "203.0.0.0/16" {
@@ -120,14 +120,23 @@ func TestBatchRefuses(t *testing.T) {
 	}
 }
 
-// A clock a few hours ahead of ours, just before Monday, is no reason to refuse.
-func TestClockSkew(t *testing.T) {
-	s := testRules(t)
-	s.Now = func() time.Time { return period.Of(now).Next().Start().Add(-time.Hour) }
-	b := goodBatch()
-	b.Period = uint32(period.Of(now).Next())
-	if _, err := s.Batch(b, Prefix{}, nil); err != nil {
-		t.Error(err)
+// A week is taken from a day before it begins, for clocks that are ahead of ours, to
+// the end of its retention, to the second.
+func TestOpenPeriod(t *testing.T) {
+	week := period.Of(now)
+	opens, closes := week.Start().Add(-24*time.Hour), week.End().Add(period.Retention)
+	for _, tt := range []struct {
+		at   time.Time
+		want error
+	}{{opens.Add(-time.Second), PeriodFuture}, {opens, nil}, {closes.Add(-time.Second), nil}, {closes, PeriodClosed}} {
+		s := testRules(t)
+		s.Now = func() time.Time { return tt.at }
+		if _, err := s.Batch(goodBatch(), Prefix{}, nil); err != tt.want {
+			t.Errorf("at %s: %v, want %v", tt.at, err, tt.want)
+		}
+		if _, _, err := s.Erasure(octets(), uint32(week)); err != tt.want {
+			t.Errorf("an erasure at %s: %v, want %v", tt.at, err, tt.want)
+		}
 	}
 }
 

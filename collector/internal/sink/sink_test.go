@@ -62,8 +62,14 @@ func start(t testing.TB, change func(*Config)) *bench {
 // rows scrubs a batch of n slices of this week.
 func (b *bench) rows(t testing.TB, n int) *scrub.Rows {
 	t.Helper()
+	return b.rowsOf(t, period.Of(time.Now()), n)
+}
+
+// rowsOf scrubs a batch of n slices of a week.
+func (b *bench) rowsOf(t testing.TB, week period.Period, n int) *scrub.Rows {
+	t.Helper()
 	batch := &telemetryv1.Batch{
-		UnitToken: octets(), BatchId: octets(), Period: uint32(period.Of(time.Now())), PolicyVersion: 1,
+		UnitToken: octets(), BatchId: octets(), Period: uint32(week), PolicyVersion: 1,
 		Counters: &telemetryv1.UsageCounters{SlicesStarted: 7, SlicesFinished: 5, SlicesFailed: 1, SlicesCancelled: 1},
 	}
 	for range n {
@@ -229,6 +235,64 @@ func TestDatabaseHangs(t *testing.T) {
 	}
 }
 
+// A block whose memory is used again holds nothing of what was in it.
+func TestBlocksAreUsedAgain(t *testing.T) {
+	b := start(t, nil)
+	if err := dbtest.Connect(t, b.db, localdb.Administrator).Exec(t.Context(), "SYSTEM STOP MERGES"); err != nil {
+		t.Fatal(err) // which would replace what is there twice
+	}
+	for range 5 {
+		if err := b.Add(b.rows(t, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Close()
+	for query, want := range map[string]string{
+		"SELECT toString(count()) FROM raw.slices":          "5",
+		"SELECT toString(count()) FROM raw.counters":        "5",
+		"SELECT toString(sum(batches)) FROM raw.origins":    "5",
+		"SELECT toString(uniqExact(batch)) FROM raw.slices": "5",
+	} {
+		if got := b.query(t, query); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+}
+
+// All blocks of one moment are given up at one moment, those too for which no inserter
+// had time: their callers' deadlines are the same. Their memory is not kept.
+func TestAllAreGivenUpInTime(t *testing.T) {
+	const giveUp = 2 * time.Second
+	b := start(t, func(cfg *Config) { cfg.GiveUp, cfg.Inserters = giveUp, 1 })
+	if err := b.Add(b.rows(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	resume := b.pause(t)
+	began := time.Now()
+	var commits []*Commit
+	for weeks := range 4 {
+		commit, err := b.Append(b.rowsOf(t, period.Of(began.AddDate(0, 0, -7*weeks)), 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		commits = append(commits, commit)
+	}
+	for _, commit := range commits {
+		if err := commit.Wait(); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a block of a database that hangs: %v, want ErrUnavailable", err)
+		}
+	}
+	if took := time.Since(began); took > giveUp*3/2 {
+		t.Errorf("the last of 4 blocks is given up after %s, want %s", took, giveUp)
+	}
+	b.Sink.mu.Lock()
+	if kept := len(b.spare); kept != 1 {
+		t.Errorf("the memory of %d blocks is kept, want an inserter's", kept)
+	}
+	b.Sink.mu.Unlock()
+	resume()
+}
+
 // What somebody has to mend is reported at once, with ClickHouse's number, and
 // works again when it is mended.
 func TestPermanentErrors(t *testing.T) {
@@ -268,6 +332,14 @@ func TestOverload(t *testing.T) {
 	}
 	if err := b.Add(b.rows(t, 60)); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("Add() = %v, want ErrOverloaded", err)
+	}
+	for range 40 { // batches without a slice take room too
+		if _, err := b.Append(b.rows(t, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Append(b.rows(t, 0)); !errors.Is(err, ErrOverloaded) {
+		t.Errorf("Append() = %v, want ErrOverloaded", err)
 	}
 	closed := make(chan struct{})
 	go func() { b.Close(); close(closed) }()
