@@ -1,8 +1,11 @@
 package scrub
 
 import (
+	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -60,6 +63,10 @@ func TestPrefixVectors(t *testing.T) {
 		{"beside NAT64", "64:ff9b:0:1::203.0.113.77", "64:ff9b::/48", "64:ff9b::/32"},
 		{"translated, RFC 7915", "::ffff:0:203.0.113.77", "::/48", "::/32"},
 		{"compatible, RFC 4291", "::203.0.113.77", "::/48", "::/32"},
+		{"all ones, IPv4", "255.255.255.255", "255.255.255.0/24", "255.255.0.0/16"},
+		{"all ones, IPv6", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff::/48", "ffff:ffff::/32"},
+		{"loopback", "::1", "::/48", "::/32"},
+		{"mapped with a zone", "::ffff:203.0.113.77%eth0", "203.0.113.0/24", "203.0.0.0/16"},
 		{"link-local with a zone", "fe80::cb00:714d%eth0", "fe80::/48", "fe80::/32"},
 	}
 	for _, tt := range tests {
@@ -67,8 +74,20 @@ func TestPrefixVectors(t *testing.T) {
 		if p.Fine().String() != tt.fine || p.Coarse().String() != tt.coarse {
 			t.Errorf("%s: %s and %s, want %s and %s", tt.name, p.Fine(), p.Coarse(), tt.fine, tt.coarse)
 		}
+		for _, printed := range []string{p.String(), fmt.Sprint(p), fmt.Sprintf("%+v", p), logged(p)} {
+			if printed != "[redacted]" {
+				t.Errorf("%s prints itself as %s", tt.name, printed)
+			}
+		}
 	}
 	if p := PrefixOf(netip.Addr{}); p.Fine().IsValid() || p.Coarse().IsValid() {
 		t.Error("no address has a network")
 	}
+}
+
+func logged(v any) string {
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "v", v)
+	_, value, _ := strings.Cut(strings.TrimSpace(b.String()), " v=")
+	return value
 }
