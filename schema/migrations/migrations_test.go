@@ -151,7 +151,7 @@ func TestTablesKeepNoTimeAndAreDurable(t *testing.T) {
 		if err := rows.Scan(&table, &query); err != nil {
 			t.Fatal(err)
 		}
-		settings := []string{"fsync_after_insert = 1", "fsync_part_directory = 1", "min_compressed_bytes_to_fsync_after_merge = 1"}
+		settings := []string{"fsync_after_insert = 1", "fsync_part_directory = 1", "min_compressed_bytes_to_fsync_after_merge = 1", "min_compressed_bytes_to_fsync_after_fetch = 1"}
 		if table == "raw.origins" {
 			settings = []string{"max_suspicious_broken_parts = 1000000"}
 		}
