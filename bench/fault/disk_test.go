@@ -31,9 +31,15 @@ type disk struct {
 	image, mount string
 }
 
-const smallDisk = 160 << 20
+// Sizes of disks: one that is soon full, and one that fifty power cuts in a
+// minute do not fill: for so long ClickHouse keeps what it has merged.
+const (
+	smallDisk = 160 << 20
+	largeDisk = 1 << 30
+)
 
-// newDisk mounts one of a size, of which what is not written takes no space. Where this is not allowed the test is skipped, and says so.
+// newDisk mounts one, which takes no more space than is written to it. Where this is not
+// allowed the test is skipped, and says so.
 func newDisk(t *testing.T, mount string, size int64) *disk {
 	t.Helper()
 	d := &disk{t: t, image: filepath.Join(t.TempDir(), "disk.img"), mount: mount}
@@ -82,7 +88,7 @@ func request(path string, number uintptr, argument uint32) error {
 // F14: the power fails under load; what was acknowledged by then is on the disk.
 func TestPowerCut(t *testing.T) {
 	dir := t.TempDir()
-	d := newDisk(t, filepath.Join(dir, "clickhouse"), smallDisk)
+	d := newDisk(t, filepath.Join(dir, "clickhouse"), largeDisk)
 	s := begin(t, dir)
 	for range min(cycles(t, 2), 50) {
 		s.strike(t, func(ctx context.Context) {
@@ -98,7 +104,7 @@ func TestPowerCut(t *testing.T) {
 // to the disk is broken after the power fails. ClickHouse starts in spite of it.
 func TestPowerCutOfSmallInserts(t *testing.T) {
 	dir := t.TempDir()
-	d := newDisk(t, filepath.Join(dir, "clickhouse"), 1<<30)
+	d := newDisk(t, filepath.Join(dir, "clickhouse"), largeDisk)
 	s := begin(t, dir)
 	client := s.client(t)
 	for n := range uint64(cycles(t, 150)) {
