@@ -379,14 +379,13 @@ func TestBurstTakesItsPlaces(t *testing.T) {
 	}
 	begin.Done()
 	sent.Wait()
-	var calls, refused float64
-	for end := time.Now().Add(10 * time.Second); calls+refused < connections*streams && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if err := errors.Join(parse(r.metric(t, "slicemetry_calls"), &calls), parse(r.metric(t, `slicemetry_calls_refused_total{reason="overloaded"}`), &refused)); err != nil {
-			t.Fatal(err)
-		}
+	want := [2]string{strconv.Itoa(places), strconv.Itoa(connections*streams - places)}
+	var got [2]string // calls under way, and refused
+	for end := time.Now().Add(10 * time.Second); got != want && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		got = [2]string{r.metric(t, "slicemetry_calls"), r.metric(t, `slicemetry_calls_refused_total{reason="overloaded"}`)}
 	}
-	if calls != places || refused != connections*streams-places {
-		t.Errorf("%g calls under way and %g refused of %d, want %d under way", calls, refused, connections*streams, places)
+	if got != want {
+		t.Errorf("calls under way and refused: %v, want %v", got, want)
 	}
 	for _, c := range burst {
 		c.Close()

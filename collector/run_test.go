@@ -31,9 +31,7 @@ func TestListenerFails(t *testing.T) {
 		t.Fatalf("it ended while a call was under way: %v", err)
 	case <-time.After(200 * time.Millisecond):
 	}
-	if said := r.get(t, "/readyz"); said != "draining\n" {
-		t.Errorf("readyz says %q, want that it drains", said)
-	}
+	r.becomes(t, "draining")
 	if err := c.WriteData(1, true, make([]byte, 2)); err != nil {
 		t.Fatal(err)
 	}

@@ -282,7 +282,7 @@ func TestAllAreGivenUpInTime(t *testing.T) {
 			t.Errorf("a block of a database that hangs: %v, want ErrUnavailable", err)
 		}
 	}
-	if took := time.Since(began); took > giveUp*3/2 {
+	if took := time.Since(began); took > 2*giveUp {
 		t.Errorf("the last of 4 blocks is given up after %s, want %s", took, giveUp)
 	}
 	b.Sink.mu.Lock()
