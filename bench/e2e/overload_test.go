@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/credentials"
@@ -77,8 +78,8 @@ func TestOverload(t *testing.T) {
 // database does.
 func slowLine(t *testing.T) func(dsn string) string {
 	t.Helper()
-	var address string
-	proxy, err := fault.NewProxy(func() string { return address })
+	var address atomic.Value // of the database, a string, once the stack tells it
+	proxy, err := fault.NewProxy(func() string { return address.Load().(string) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,8 @@ func slowLine(t *testing.T) func(dsn string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		address, parsed.Host = parsed.Host, proxy.Addr()
+		address.Store(parsed.Host)
+		parsed.Host = proxy.Addr()
 		return parsed.String()
 	}
 }
