@@ -21,6 +21,10 @@ var removeErased = []string{
 	"ALTER TABLE raw.counters DELETE WHERE unit IN (SELECT unit FROM raw.erasures) SETTINGS mutations_sync = 1",
 }
 
+// setAside are the tables of which ClickHouse sets parts aside that a power cut broke.
+// Nobody reads those, and no drop of a period, erasure or age removes them.
+var setAside = append([]string{"raw.origins"}, rawTables...)
+
 // Dropped is what became of the raw rows of a period.
 type Dropped struct {
 	Week    string `json:"period"`
@@ -37,8 +41,8 @@ const (
 )
 
 // Drop removes the raw rows that are done with: those that users asked to have
-// erased, those of periods that are published and past the margin, and those that
-// are due whatever happened.
+// erased, those of periods that are published and past the margin, those that are due
+// whatever happened, and what ClickHouse has set aside of any.
 func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 	split, err := c.plan()
 	if err != nil {
@@ -56,6 +60,11 @@ func Drop(ctx context.Context, conn Conn, c Config) ([]Dropped, error) {
 	for _, statement := range removeErased {
 		if err := conn.Exec(ctx, statement); err != nil {
 			return nil, fmt.Errorf("aggregator: remove erased rows: %w", err)
+		}
+	}
+	for _, table := range setAside {
+		if err := conn.Exec(ctx, "ALTER TABLE "+table+" DROP DETACHED PARTITION ALL SETTINGS allow_drop_detached = 1"); err != nil {
+			return nil, fmt.Errorf("aggregator: remove what was set aside of %s: %w", table, err)
 		}
 	}
 	report := []Dropped{}

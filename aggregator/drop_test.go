@@ -87,6 +87,40 @@ func TestDropAgain(t *testing.T) {
 	}
 }
 
+// What ClickHouse set aside, as it does with parts that a power cut broke, is in no
+// partition, and goes as well.
+func TestDropOfWhatWasSetAside(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := migrationtest.Start(t)
+	conn, administrator := dbtest.Connect(t, s, migrations.Aggregator), dbtest.Connect(t, s, localdb.Administrator)
+	rawtest.Insert(t, s, rawtest.Random(rand.New(rand.NewPCG(1, 1)), week, 3)...)
+	for _, statement := range []string{
+		"INSERT INTO raw.origins VALUES (today(), '::ffff:203.0.0.0', 1, 1)",
+		"ALTER TABLE raw.origins DETACH PARTITION ALL", "ALTER TABLE raw.slices DETACH PARTITION ALL", "ALTER TABLE raw.counters DETACH PARTITION ALL",
+	} {
+		if err := administrator.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	aside := func() (n uint64) {
+		t.Helper()
+		if err := administrator.QueryRow(ctx, "SELECT count() FROM system.detached_parts").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if aside() < 2 {
+		t.Fatal("nothing is set aside")
+	}
+	if _, err := Drop(ctx, conn, testConfig()); err != nil {
+		t.Fatal(err)
+	}
+	if n := aside(); n != 0 {
+		t.Errorf("%d parts are still set aside", n)
+	}
+}
+
 // What somebody asked to have erased is in no statistic, and goes from the disk,
 // by statements that hold no value of it.
 func TestErasedRows(t *testing.T) {
