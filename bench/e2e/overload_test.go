@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 
@@ -47,31 +48,61 @@ func startStackOver(t *testing.T, database func(dsn string) string, flags ...str
 func TestOverload(t *testing.T) {
 	s, cfg := startStackOver(t, slowLine(t), "-max-calls", "64")
 	cfg.InFlight, cfg.Events = 64, 12_000
-	atCapacity, err := load.Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*atCapacity.EventsPerSecond, 24_000
-	overloaded, err := load.Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ratio := overloaded.EventsPerSecond / atCapacity.EventsPerSecond
-	t.Logf("%.0f events/s at capacity, %.0f at twice that: %.2f; refused %v", atCapacity.EventsPerSecond, overloaded.EventsPerSecond, ratio, overloaded.Refused)
-	if ratio < 0.8 { // about 1 is measured; the machine is shared
-		t.Errorf("under overload %.2f of the capacity is stored, want about all", ratio)
+	atCapacity, capacity := sustained(t, s, cfg)
+	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*capacity, 24_000
+	overloaded, goodput := sustained(t, s, cfg)
+	t.Logf("%.0f events/s at capacity, %.0f at twice that: %.2f; refused %v", capacity, goodput, goodput/capacity, overloaded.Refused)
+	if goodput < 0.8*capacity { // 0.92 to 0.99 is measured; the machine is shared
+		t.Errorf("under overload %.2f of the capacity is stored, want about all", goodput/capacity)
 	}
 	if overloaded.Refused["ResourceExhausted"] == 0 || len(overloaded.Refused) != 1 {
 		t.Errorf("refused %v, want ResourceExhausted and nothing else", overloaded.Refused)
 	}
+	books := accounting(t, s)
+	if !books.Balanced() || books.Stored != atCapacity.Acked+overloaded.Acked {
+		t.Errorf("%+v do not balance with %d acknowledged", books, atCapacity.Acked+overloaded.Acked)
+	}
+}
+
+// sustained runs a load and returns what became of it, and how many events a second were
+// stored in the middle of it: clients that were sent away come back over a while at the end.
+func sustained(t *testing.T, s *stack.Stack, cfg load.Config) (load.Result, float64) {
+	t.Helper()
+	before := accounting(t, s).Stored
+	reached := func(part float64) (events float64, at time.Time) {
+		for {
+			events = float64(accounting(t, s).Stored - before)
+			if events >= part*float64(cfg.Events) {
+				return events, time.Now()
+			}
+			load.Sleep(t.Context(), 10*time.Millisecond)
+		}
+	}
+	type ended struct {
+		load.Result
+		error
+	}
+	done := make(chan ended, 1)
+	go func() {
+		r, err := load.Run(t.Context(), cfg)
+		done <- ended{r, err}
+	}()
+	first, began := reached(0.2)
+	last, at := reached(0.8)
+	end := <-done
+	if end.error != nil {
+		t.Fatal(end.error)
+	}
+	return end.Result, (last - first) / at.Sub(began).Seconds()
+}
+
+func accounting(t *testing.T, s *stack.Stack) stack.Accounting {
+	t.Helper()
 	metrics, err := stack.ReadMetrics(t.Context(), s.Admin())
 	if err != nil {
 		t.Fatal(err)
 	}
-	books := metrics.Accounting()
-	if !books.Balanced() || books.Stored != atCapacity.Acked+overloaded.Acked {
-		t.Errorf("%+v do not balance with %d acknowledged", books, atCapacity.Acked+overloaded.Acked)
-	}
+	return metrics.Accounting()
 }
 
 // slowLine puts a line to the database that takes longer for an insert than the
