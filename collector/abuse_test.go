@@ -356,28 +356,27 @@ func TestBurstTakesItsPlaces(t *testing.T) {
 	r := start(t, func(cfg *collector.Config) {
 		cfg.MaxCalls, cfg.LimitRate, cfg.MaxNetworkConnections = places, 0, connections
 	})
-	var begin, sent sync.WaitGroup
-	begin.Add(1)
 	var burst []*raw
-	for range connections {
+	var frames [connections]bytes.Buffer
+	for n := range connections {
 		c := dialRaw(t, r.Addr())
 		if got := c.told(1); got != "" {
 			t.Fatalf("before the burst: %q", got)
 		}
 		burst = append(burst, c)
-		var frames bytes.Buffer
-		c.Framer = http2.NewFramer(&frames, c.Conn)
+		c.Framer = http2.NewFramer(&frames[n], c.Conn)
 		for i := range uint32(streams) {
 			_ = c.open(2*i+1, uploadPath)
 		}
+	}
+	var sent sync.WaitGroup
+	for n, c := range burst {
 		sent.Go(func() {
-			begin.Wait()
-			if _, err := c.Write(frames.Bytes()); err != nil {
+			if _, err := c.Write(frames[n].Bytes()); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	begin.Done()
 	sent.Wait()
 	want := [2]string{strconv.Itoa(places), strconv.Itoa(connections*streams - places)}
 	var got [2]string // calls under way, and refused

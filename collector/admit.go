@@ -92,8 +92,8 @@ func protobuf(contentType []string) bool {
 }
 
 // counted wraps a method's handler: its calls are among those under way from before
-// their body is read, no more than may be; and one whose body cannot be read is
-// refused in words of ours, with its reason counted.
+// their body is read, and one too many is refused there; and one whose body cannot be
+// read is refused in words of ours, with its reason counted.
 //
 // That admit counts would cost 6 % of a call of one event: gRPC drops some calls between
 // the two, and to hear of that takes a function on each call's context.

@@ -29,9 +29,7 @@ func TestShedIsBooked(t *testing.T) {
 		_, err := client.Upload(context.Background(), request(8))
 		waiting <- err
 	}()
-	for r.metric(t, "slicemetry_rows_pending") != "8" {
-		time.Sleep(time.Millisecond)
-	}
+	r.reaches(t, "slicemetry_rows_pending", "8")
 	_, err := client.Upload(t.Context(), request(3))
 	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
 		t.Errorf("%v, want ResourceExhausted with a time to come back", err)

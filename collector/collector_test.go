@@ -95,6 +95,16 @@ func (r *running) metric(t *testing.T, series string) string {
 	return ""
 }
 
+// reaches waits until a metric has a value.
+func (r *running) reaches(t *testing.T, series, value string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); r.metric(t, series) != value; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s is %s, want %s", series, r.metric(t, series), value)
+		}
+	}
+}
+
 func (r *running) get(t *testing.T, path string) string {
 	t.Helper()
 	response, err := http.Get("http://" + r.AdminAddr() + path)
@@ -416,9 +426,7 @@ func TestTurnedAwayUnread(t *testing.T) {
 		_, err := client.Upload(context.Background(), request(1))
 		waiting <- err
 	}()
-	for r.metric(t, "slicemetry_rows_pending") != "1" {
-		time.Sleep(time.Millisecond)
-	}
+	r.reaches(t, "slicemetry_rows_pending", "1")
 	_, err := client.Upload(t.Context(), request(1))
 	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
 		t.Errorf("got %v, want ResourceExhausted with a time to come back", err)

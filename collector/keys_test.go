@@ -30,6 +30,7 @@ func TestKeysAreDestroyedOnTime(t *testing.T) {
 		}
 		s := &Server{cfg: Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, keys: keys}
 		ctx, stop := context.WithCancel(t.Context())
+		time.Sleep(90 * time.Minute) // or the key's time would be a tick of any interval that divides a day
 		go s.pruneKeys(ctx)
 		key := filepath.Join(dir, week.String()+".key")
 		time.Sleep(time.Until(week.End().Add(period.Retention)) - time.Second)

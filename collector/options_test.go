@@ -115,6 +115,10 @@ func TestAdmit(t *testing.T) {
 	if _, err := s.admit(t.Context(), call); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a call too many: %v, want ResourceExhausted", err)
 	}
+	_, err = counted(nil)(s, t.Context(), nil, nil) // one of a burst, that came by the tap
+	if refusal := status.Convert(err); refusal.Code() != codes.ResourceExhausted || len(refusal.Details()) != 1 || s.calls.Load() != int64(s.cfg.MaxCalls) {
+		t.Errorf("a call too many at its handler: %v, %d under way, want ResourceExhausted with a time to come back, and %d", err, s.calls.Load(), s.cfg.MaxCalls)
+	}
 }
 
 // pipes is a listener whose connections have no buffer anywhere.

@@ -102,20 +102,19 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	background.Go(func() { s.pruneKeys(stopping) })
 	background.Go(func() { s.admin.run(stopping) })
-	served := make(chan error, 1)
-	go func() { served <- s.grpc.Serve(s.public) }() // drain ends it
+	var failed error // of Serve
+	var serve sync.WaitGroup
+	serving, ended := context.WithCancel(ctx)
+	serve.Go(func() { defer ended(); failed = s.grpc.Serve(s.public) })
 	s.cfg.Logger.Info("serving", "listen", s.Addr(), "admin", s.AdminAddr(), "policy", s.reply().PolicyVersion)
-	var failed error
-	select {
-	case <-ctx.Done():
-	case failed = <-served:
-	}
+	<-serving.Done()
 	s.admin.draining()
 	s.drain()
+	serve.Wait() // which drain has ended
 	s.sink.Close()
 	stop()
 	background.Wait()
-	if failed != nil {
+	if failed != nil && !errors.Is(failed, grpc.ErrServerStopped) { // which it says where ctx ended first
 		return fmt.Errorf("collector: serve: %w", failed)
 	}
 	s.cfg.Logger.Info("drained")

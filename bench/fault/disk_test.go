@@ -115,6 +115,14 @@ func TestPowerCutOfSmallInserts(t *testing.T) {
 	s.exec(t, "OPTIMIZE TABLE raw.slices FINAL")
 	d.cutPower(t, s.DB)
 	must(t, s.DB.Restart(t.Context()))
+	conn, err := s.Connect(localdb.Administrator)
+	must(t, err)
+	defer conn.Close()
+	var broken uint64
+	must(t, conn.QueryRow(t.Context(), "SELECT count() FROM system.detached_parts WHERE database != 'admin' AND table != 'origins'").Scan(&broken))
+	if broken != 0 {
+		t.Errorf("%d parts were not on the disk", broken)
+	}
 	s.strike(t, func(context.Context) {})
 	must(t, s.Stop(context.Background()))
 }

@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	})
-	// F28: what is stored or not when it drains is what its clients were told.
+	// F28: it drains while nothing can be stored.
 	t.Run("collector drains, database paused", func(t *testing.T) {
 		s.strike(t, func(ctx context.Context) {
 			pause(ctx, 100, 300)
