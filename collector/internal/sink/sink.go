@@ -7,7 +7,7 @@
 //
 // Batches gather in one block for each period. An inserter takes a block when it
 // is large enough, or when its period's last insert began long enough ago: three
-// times what it took, at most FlushAge. A lone client does not wait, some dozen
+// times what it took, at most FlushAge, less where inserts are slow. A lone client does not wait, some dozen
 // wait as long as two inserts, and ten thousand share one. While all inserters are
 // busy, blocks keep growing, so a slow database gets fewer and larger inserts.
 //
@@ -187,12 +187,15 @@ func company(last insertion) time.Duration { return max(time.Millisecond, last.t
 // of the time is its own.
 const spacing = 3
 
-// rest is how long after its last insert began a period's next one is due.
+// rest is how long after its last insert began a period's next one is due: a few times
+// what that took, at most FlushAge, and less where waiting and inserting would take more
+// than a quarter above it, down to half of it.
 func (s *Sink) rest(last insertion) time.Duration {
+	age := s.cfg.FlushAge
 	if last.took == 0 {
-		return s.cfg.FlushAge
+		return age
 	}
-	return min(s.cfg.FlushAge, spacing*last.took)
+	return min(age, spacing*last.took, max(age+age/4-last.took, age/2))
 }
 
 // take returns a block that is due, or how long until one will be; done says that
