@@ -52,7 +52,7 @@ func TestOverload(t *testing.T) {
 	cfg.InFlight, cfg.Rate, cfg.Events = 1000, 2*capacity, 24_000
 	overloaded, goodput := sustained(t, s, cfg)
 	t.Logf("%.0f events/s at capacity, %.0f at twice that: %.2f; refused %v", capacity, goodput, goodput/capacity, overloaded.Refused)
-	if goodput < 0.8*capacity { // 0.92 to 0.99 is measured; the machine is shared
+	if goodput < 0.8*capacity { // 0.92 to 1.02 is measured; the machine is shared
 		t.Errorf("under overload %.2f of the capacity is stored, want about all", goodput/capacity)
 	}
 	if overloaded.Refused["ResourceExhausted"] == 0 || len(overloaded.Refused) != 1 {

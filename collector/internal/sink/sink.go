@@ -188,14 +188,14 @@ func company(last insertion) time.Duration { return max(time.Millisecond, last.t
 const spacing = 3
 
 // rest is how long after its last insert began a period's next one is due: a few times
-// what that took, at most FlushAge, and less where waiting and inserting would take more
-// than a quarter above it, down to half of it.
+// what that took, at most FlushAge, and together with that at most a quarter more. A
+// database that takes most of FlushAge has too much to do: it gets large inserts.
 func (s *Sink) rest(last insertion) time.Duration {
 	age := s.cfg.FlushAge
-	if last.took == 0 {
+	if last.took == 0 || last.took > age/4*3 {
 		return age
 	}
-	return min(age, spacing*last.took, max(age+age/4-last.took, age/2))
+	return min(age, spacing*last.took, age+age/4-last.took)
 }
 
 // take returns a block that is due, or how long until one will be; done says that
