@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/slicemetry/slicemetry/collector"
+	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 )
 
 const (
@@ -127,14 +128,21 @@ func message(flag byte, length int, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{flag}, uint32(length)), body...)
 }
 
-// B06, B08, B09, B17, B18: what is asked wrongly is refused by a fixed code.
-func TestAbusiveCalls(t *testing.T) {
-	r := start(t, nil)
-	body, err := proto.Marshal(request(1))
+// framed is a request as it travels.
+func framed(t *testing.T, request *collectorv1.UploadRequest) []byte {
+	t.Helper()
+	body, err := proto.Marshal(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := message(0, len(body), body)
+	return message(0, len(body), body)
+}
+
+// B06, B08, B09, B17, B18: what is asked wrongly is refused by a fixed code.
+func TestAbusiveCalls(t *testing.T) {
+	r := start(t, nil)
+	good := framed(t, request(1))
+	body := good[5:] // without the prefix
 	tests := []struct {
 		name, path string
 		headers    []string
@@ -205,11 +213,7 @@ func elsewhere(ctx context.Context, address string) (net.Conn, error) {
 func TestFloods(t *testing.T) {
 	r := start(t, func(cfg *collector.Config) { cfg.LimitRate = 0 }) // the limit would end most floods early
 	client := r.client(t, grpc.WithContextDialer(elsewhere))
-	body, err := proto.Marshal(request(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	good := message(0, len(body), body)
+	good := framed(t, request(1))
 	tests := map[string]func(c *raw, i uint32) error{
 		"rapid reset": func(c *raw, i uint32) error {
 			return errors.Join(c.open(2*i+1, uploadPath), c.WriteRSTStream(2*i+1, http2.ErrCodeCancel))

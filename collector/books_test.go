@@ -1,11 +1,9 @@
 package collector_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,23 +19,12 @@ import (
 func TestShedIsBooked(t *testing.T) {
 	r := start(t, func(cfg *collector.Config) { cfg.FlushRows, cfg.MaxPending = 10, 10 })
 	client := r.client(t)
-	if err := syscall.Kill(r.db.Pid(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	waiting := make(chan error, 1)
-	go func() {
-		_, err := client.Upload(context.Background(), request(8))
-		waiting <- err
-	}()
-	r.reaches(t, "slicemetry_rows_pending", "8")
+	resume := r.stuck(t, client, 8)
 	_, err := client.Upload(t.Context(), request(3))
 	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
 		t.Errorf("%v, want ResourceExhausted with a time to come back", err)
 	}
-	if err := syscall.Kill(r.db.Pid(), syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-waiting; err != nil {
+	if err := resume(); err != nil {
 		t.Errorf("the batch that waited: %v", err)
 	}
 	if shed := r.metric(t, "slicemetry_events_shed_total"); shed != "3" {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -93,6 +94,27 @@ func (r *running) metric(t *testing.T, series string) string {
 		}
 	}
 	return ""
+}
+
+// stuck stops the database and returns when a batch of n slices waits for it. What it
+// returns lets the database go on, and tells what became of the batch.
+func (r *running) stuck(t *testing.T, client collectorgrpc.CollectorClient, n int) (resume func() error) {
+	t.Helper()
+	if err := syscall.Kill(r.db.Pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	proceed := sync.OnceFunc(func() { _ = syscall.Kill(r.db.Pid(), syscall.SIGCONT) })
+	t.Cleanup(proceed)
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := client.Upload(context.Background(), request(n))
+		waiting <- err
+	}()
+	r.reaches(t, "slicemetry_rows_pending", strconv.Itoa(n))
+	return func() error {
+		proceed()
+		return <-waiting
+	}
 }
 
 // reaches waits until a metric has a value.
@@ -415,24 +437,12 @@ func TestTurnedAwayUnread(t *testing.T) {
 	if _, err := client.Upload(t.Context(), request(1)); err != nil {
 		t.Fatal(err)
 	}
-	signal := func(sig syscall.Signal) {
-		if err := syscall.Kill(r.db.Pid(), sig); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signal(syscall.SIGSTOP) // the next one waits for its insert
-	waiting := make(chan error, 1)
-	go func() {
-		_, err := client.Upload(context.Background(), request(1))
-		waiting <- err
-	}()
-	r.reaches(t, "slicemetry_rows_pending", "1")
+	resume := r.stuck(t, client, 1)
 	_, err := client.Upload(t.Context(), request(1))
 	if status.Code(err) != codes.ResourceExhausted || retryDelay(err) == 0 {
 		t.Errorf("got %v, want ResourceExhausted with a time to come back", err)
 	}
-	signal(syscall.SIGCONT)
-	if err := <-waiting; err != nil {
+	if err := resume(); err != nil {
 		t.Errorf("the call under way: %v", err)
 	}
 	if n := r.metric(t, `slicemetry_calls_refused_total{reason="overloaded"}`); n != "1" {

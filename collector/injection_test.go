@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
-	"google.golang.org/protobuf/proto"
 )
 
 // B24, A03, A21: whatever a client writes into the places that are for text (metadata,
@@ -30,11 +29,7 @@ func TestLogInjection(t *testing.T) {
 		strings.Repeat(marker, 400), // 6,000 octets: just within what headers may hold
 		strings.Repeat(marker, 4000),
 	}
-	body, err := proto.Marshal(request(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	good, malformed := message(0, len(body), body), message(0, len(marker), []byte(marker))
+	good, malformed := framed(t, request(1)), message(0, len(marker), []byte(marker))
 	for _, text := range texts {
 		lower := strings.ToLower(text)
 		for _, headers := range [][]string{

@@ -7,19 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 )
 
 // A collector whose listener fails says so and ends, with nothing of it left; the call
 // that is under way is answered before.
 func TestListenerFails(t *testing.T) {
 	r := start(t, nil)
-	body, err := proto.Marshal(request(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	upload := message(0, len(body), body)
+	upload := framed(t, request(1))
 	c := dialRaw(t, r.Addr())
 	if err := errors.Join(c.open(1, uploadPath), c.WriteData(1, false, upload[:3])); err != nil {
 		t.Fatal(err)

@@ -68,25 +68,32 @@ func TestOverload(t *testing.T) {
 // stored in the middle of it: clients that were sent away come back over a while at the end.
 func sustained(t *testing.T, s *stack.Stack, cfg load.Config) (load.Result, float64) {
 	t.Helper()
+	type ended struct {
+		load.Result
+		error
+	}
+	done := make(chan ended, 1)
 	before := accounting(t, s).Stored
+	go func() {
+		r, err := load.Run(t.Context(), cfg)
+		done <- ended{r, err}
+	}()
 	reached := func(part float64) (events float64, at time.Time) {
 		for {
 			events = float64(accounting(t, s).Stored - before)
 			if events >= part*float64(cfg.Events) {
 				return events, time.Now()
 			}
-			load.Sleep(t.Context(), 10*time.Millisecond)
+			select {
+			case end := <-done:
+				if end.error != nil {
+					t.Fatal(end.error)
+				}
+				done <- end // all is stored by now
+			case <-time.After(10 * time.Millisecond):
+			}
 		}
 	}
-	type ended struct {
-		load.Result
-		error
-	}
-	done := make(chan ended, 1)
-	go func() {
-		r, err := load.Run(t.Context(), cfg)
-		done <- ended{r, err}
-	}()
 	first, began := reached(0.2)
 	last, at := reached(0.8)
 	end := <-done

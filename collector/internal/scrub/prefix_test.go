@@ -52,8 +52,11 @@ func TestPrefixVectors(t *testing.T) {
 	tests := []struct{ name, addr, fine, coarse string }{
 		{"IPv4", "203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
 		{"IPv6", "2001:db8:1:2::3", "2001:db8:1::/48", "2001:db8::/32"},
+		{"IPv6, all of it", "2001:db8:1234:5678:9abc:def0:1234:5678", "2001:db8:1234::/48", "2001:db8::/32"},
 		{"mapped", "::ffff:203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
 		{"6to4", "2002:cb00:714d::1", "203.0.113.0/24", "203.0.0.0/16"},
+		{"6to4 with a subnet", "2002:cb00:714d:1::1", "203.0.113.0/24", "203.0.0.0/16"},
+		{"Teredo by another server", "2001:0:53aa:64c:0:ffff:34ff:8eb2", "203.0.113.0/24", "203.0.0.0/16"},
 		{"Teredo", "2001:0:cb00:7101:0:ffff:34ff:8eb2", "203.0.113.0/24", "203.0.0.0/16"},
 		{"NAT64", "64:ff9b::203.0.113.77", "203.0.113.0/24", "203.0.0.0/16"},
 		{"NAT64 of a site, /48", "64:ff9b:1:cb00:0071:4d00::", "64:ff9b:1::/48", "64:ff9b::/32"},
@@ -67,6 +70,7 @@ func TestPrefixVectors(t *testing.T) {
 		{"all ones, IPv6", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff::/48", "ffff:ffff::/32"},
 		{"loopback", "::1", "::/48", "::/32"},
 		{"mapped with a zone", "::ffff:203.0.113.77%eth0", "203.0.113.0/24", "203.0.0.0/16"},
+		{"link-local, short, with a zone", "fe80::1%eth0", "fe80::/48", "fe80::/32"},
 		{"link-local with a zone", "fe80::cb00:714d%eth0", "fe80::/48", "fe80::/32"},
 	}
 	for _, tt := range tests {
@@ -80,8 +84,10 @@ func TestPrefixVectors(t *testing.T) {
 			}
 		}
 	}
-	if p := PrefixOf(netip.Addr{}); p.Fine().IsValid() || p.Coarse().IsValid() {
-		t.Error("no address has a network")
+	for _, p := range []Prefix{{}, PrefixOf(netip.Addr{})} {
+		if p.Fine().IsValid() || p.Coarse().IsValid() {
+			t.Error("no address has a network")
+		}
 	}
 }
 

@@ -125,7 +125,7 @@ func TestOpenPeriod(t *testing.T) {
 	for _, tt := range []struct {
 		at   time.Time
 		want error
-	}{{opens.Add(-time.Second), PeriodFuture}, {opens, nil}, {closes.Add(-time.Second), nil}, {closes, PeriodClosed}} {
+	}{{opens.Add(-time.Second), PeriodFuture}, {opens, nil}, {week.Start().Add(-time.Hour), nil}, {closes.Add(-time.Second), nil}, {closes, PeriodClosed}} {
 		s := testRules(t)
 		s.Now = func() time.Time { return tt.at }
 		if _, err := s.Batch(goodBatch(), Prefix{}, nil); err != tt.want {
