@@ -72,6 +72,13 @@ func start(t *testing.T, change func(*collector.Config)) *running {
 		}
 	})
 	t.Cleanup(r.stop)
+	for !strings.Contains(r.log.String(), `"serving"`) { // from here on only calls and errors are logged
+		select {
+		case err := <-r.ended:
+			t.Fatal("it ended: ", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
 	return r
 }
 

@@ -18,19 +18,21 @@ import (
 func TestPanicEndsOneCall(t *testing.T) {
 	const said = "the-value-in-hand"
 	var defect atomic.Bool
+	var looks atomic.Int64 // at the clock
 	r := start(t, func(cfg *collector.Config) {
 		cfg.LimitRate = 0 // or the clock is read sooner, outside of the call
 		cfg.Now = func() time.Time {
 			if defect.Load() {
 				panic(said)
 			}
+			looks.Add(1)
 			return time.Now()
 		}
 	})
-	client := r.client(t)
-	if _, err := client.Upload(t.Context(), request(1)); err != nil { // from here on only calls read the clock
-		t.Fatal(err)
+	for looks.Load() < 3 { // limit.New, Run for its log, pruneKeys: from here on only calls read the clock
+		time.Sleep(time.Millisecond)
 	}
+	client := r.client(t)
 	refused := make(map[string]error)
 	defect.Store(true)
 	_, refused["Upload"] = client.Upload(t.Context(), request(3))

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,10 +57,11 @@ func TestPolicyFile(t *testing.T) {
 // to it are served, but what was recorded before may still come.
 func TestPolicyChanges(t *testing.T) {
 	today := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) // a Monday
-	now := today.AddDate(0, 0, -1)
+	yesterday := today.AddDate(0, 0, -1)
+	var passed atomic.Int64 // since then, by the collector's clock
 	p := policies(t, "2026-01-01", "2026-03-02")
 	r := start(t, func(cfg *collector.Config) {
-		cfg.Policy, cfg.Now, cfg.PauseClients = p, func() time.Time { return now }, 2*time.Hour
+		cfg.Policy, cfg.Now, cfg.PauseClients = p, func() time.Time { return yesterday.Add(time.Duration(passed.Load())) }, 2*time.Hour
 	})
 	client := r.client(t)
 	upload := func(policy uint32, week period.Period) (*collectorv1.UploadResponse, error) {
@@ -67,7 +69,7 @@ func TestPolicyChanges(t *testing.T) {
 		q.Batch.PolicyVersion, q.Batch.Period = policy, uint32(week)
 		return client.Upload(t.Context(), q)
 	}
-	before, after := period.Of(now), period.Of(today)
+	before, after := period.Of(yesterday), period.Of(today)
 	reply, err := upload(1, before)
 	if err != nil || reply.PolicyVersion != 1 || reply.Next.GetVersion() != 2 || reply.PauseSeconds != 7200 {
 		t.Fatalf("the day before: %v, %v", reply, err)
@@ -82,7 +84,7 @@ func TestPolicyChanges(t *testing.T) {
 	if _, err := upload(2, before); err != nil {
 		t.Errorf("who agreed to the announced policy before its day: %v", err)
 	}
-	now = today
+	passed.Store(int64(24 * time.Hour))
 	for _, tt := range []struct {
 		policy uint32
 		week   period.Period
