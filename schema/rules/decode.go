@@ -61,10 +61,7 @@ const (
 // UploadRequest decodes a request. It returns its batch, nil where there is none,
 // which the next call overwrites.
 func (d *Decoder) UploadRequest(b []byte) (*telemetryv1.Batch, error) {
-	token, id := d.batch.UnitToken[:0], d.batch.BatchId[:0]
-	d.batch.Reset()
-	d.batch.UnitToken, d.batch.BatchId = token, id
-	d.count = 0
+	d.reset()
 	var batch *telemetryv1.Batch
 	for len(b) > 0 {
 		tag, rest, err := varint(b)
@@ -95,6 +92,25 @@ func (d *Decoder) UploadRequest(b []byte) (*telemetryv1.Batch, error) {
 	}
 	return batch, nil
 }
+
+// reset empties what the last request filled. What it made larger than honest requests
+// need is let go: a decoder is used for a long time.
+func (d *Decoder) reset() {
+	for _, s := range d.slices[:min(d.count, len(d.slices))] {
+		if cap(s.m.ChangedSettings) > maxItems {
+			s.m.ChangedSettings = nil
+		}
+	}
+	d.count = 0
+	token, id := d.batch.UnitToken[:0], d.batch.BatchId[:0]
+	d.batch.Reset()
+	if cap(token) <= maxOctets && cap(id) <= maxOctets {
+		d.batch.UnitToken, d.batch.BatchId = token, id
+	}
+}
+
+// maxOctets is more than a token and an id have.
+const maxOctets = 64
 
 // Slices is how many slices the last request held, of which no more than
 // MaxSlices+1 were kept.
@@ -155,10 +171,7 @@ func (d *Decoder) addSlice(b []byte) error {
 	s := d.slices[at]
 	settings, extruders := s.m.ChangedSettings[:0], s.m.Extruders[:0]
 	s.m = telemetryv1.Slice{} // what Reset adds to it, the message does for itself when it is asked
-	if cap(settings) <= maxItems {
-		s.m.ChangedSettings = settings
-	}
-	s.m.Extruders = extruders
+	s.m.ChangedSettings, s.m.Extruders = settings, extruders
 	return s.decode(b)
 }
 

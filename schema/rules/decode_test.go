@@ -121,6 +121,37 @@ func TestDecoderIsBounded(t *testing.T) {
 	assertDecodesAlike(t, d, raw)
 }
 
+// What a request made large is let go with the next, wherever it was: one after
+// another, requests could fill every place.
+func TestDecoderKeepsNothingLarge(t *testing.T) {
+	d := &Decoder{}
+	large := &telemetryv1.Slice{ChangedSettings: make([]string, 10_000)}
+	for places := MaxSlices + 2; places > 0; places-- {
+		many := &telemetryv1.Batch{UnitToken: make([]byte, 10_000), BatchId: make([]byte, 10_000)}
+		for range places - 1 {
+			many.Slices = append(many.Slices, &telemetryv1.Slice{})
+		}
+		many.Slices = append(many.Slices, large)
+		raw, err := proto.Marshal(&collectorv1.UploadRequest{Batch: many})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.UploadRequest(raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.UploadRequest(nil); err != nil {
+		t.Fatal(err)
+	}
+	kept := cap(d.batch.UnitToken) + cap(d.batch.BatchId)
+	for _, s := range d.slices {
+		kept += 16*cap(s.m.ChangedSettings) + 8*cap(s.m.Extruders)
+	}
+	if most := (MaxSlices + 1) * 512; kept > most {
+		t.Errorf("%d octets are kept, want at most %d", kept, most)
+	}
+}
+
 // What has been decoded once costs no memory the next time.
 func TestDecoderDoesNotAllocate(t *testing.T) {
 	random := rand.New(rand.NewPCG(23, 24))
