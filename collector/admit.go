@@ -2,19 +2,18 @@ package collector
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
 	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
-	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 )
 
 // callTime is how long a call may take, body and all: more than a client waits (15 s).
@@ -47,25 +46,45 @@ var (
 	errUnknownCodec  = status.Error(codes.Unimplemented, "messages are protobuf here")
 )
 
-// admit is gRPC's tap: it sees a call before its body is read, and sends away here
-// what will not be served: under overload a call that is not taken must cost little,
-// and one whose body never comes must not get in for nothing. What is taken ends by
-// a time, whatever its client asked for. It must be quick: a connection's reader waits.
-func (s *Server) admit(ctx context.Context, call *tap.Info) (context.Context, error) {
-	switch {
-	case !slices.Contains(methods, call.FullMethodName):
-		return nil, s.turnAway(refusedMethod, errUnknownMethod)
-	case !protobuf(call.Header.Get("content-type")):
-		return nil, s.turnAway(refusedCodec, errUnknownCodec)
-	case !s.limiter.Allow(peerPrefix(ctx).Fine()):
-		return nil, s.turnAway(refusedLimited, statusOf(errLimited, s.cfg.RetryAfter))
-	case s.calls.Load() >= int64(s.cfg.MaxCalls): // of a burst more come by than counted lets in
-		return nil, s.turnAway(refusedOverloaded, s.overloaded())
+// tapped is gRPC's tap: it sees a call before its handler begins, and gives it a time by
+// which it ends, whatever its client asked for. It must be quick: a connection's reader waits.
+//
+// It refuses nothing. Of a call that its tap refuses gRPC 1.85 keeps the timer of the client's
+// deadline, and with it the peer's address, for as long as that client said that it would wait.
+func (s *Server) tapped(ctx context.Context, call *tap.Info) (context.Context, error) {
+	if path := call.FullMethodName; !strings.HasPrefix(path, "/") || strings.LastIndexByte(path, '/') == 0 {
+		s.turnAway(refusedMethod, nil) // gRPC does, before it looks for a handler
 	}
 	return limitCall(ctx, call)
 }
 
-func (s *Server) overloaded() error { return statusOf(sink.ErrOverloaded, s.cfg.RetryAfter) }
+// admit takes a place for a call, or says why it is not served. Its body has not been
+// read: under overload a call that is not taken must cost little, and one whose
+// body never comes must not get in for nothing.
+func (s *Server) admit(ctx context.Context) error {
+	switch {
+	case !protobuf(metadata.ValueFromIncomingContext(ctx, "content-type")):
+		return s.turnAway(refusedCodec, errUnknownCodec)
+	case !s.limiter.Allow(peerPrefix(ctx).Fine()):
+		return s.turnAway(refusedLimited, statusOf(errLimited, s.cfg.RetryAfter))
+	case !s.takePlace():
+		return s.turnAway(refusedOverloaded, statusOf(sink.ErrOverloaded, s.cfg.RetryAfter))
+	}
+	return nil
+}
+
+// takePlace counts a call among those under way, of which there are never more than may be.
+func (s *Server) takePlace() bool {
+	for {
+		n := s.calls.Load()
+		if n >= int64(s.cfg.MaxCalls) {
+			return false
+		}
+		if s.calls.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
 
 // turnAway counts a refusal.
 func (s *Server) turnAway(reason string, err error) error {
@@ -73,13 +92,10 @@ func (s *Server) turnAway(reason string, err error) error {
 	return err
 }
 
-// methods are the paths that are served.
-var methods = func() (paths []string) {
-	for _, m := range collectorgrpc.Collector_ServiceDesc.Methods {
-		paths = append(paths, "/"+collectorgrpc.Collector_ServiceDesc.ServiceName+"/"+m.MethodName)
-	}
-	return paths
-}()
+// unknownMethod answers calls of methods that are not served.
+func (s *Server) unknownMethod(any, grpc.ServerStream) error {
+	return s.turnAway(refusedMethod, errUnknownMethod)
+}
 
 // protobuf reports whether a call's content type is gRPC's for protobuf. gRPC has
 // looked at its beginning, and would take any other codec for protobuf.
@@ -91,19 +107,16 @@ func protobuf(contentType []string) bool {
 	return kind == "application/grpc" || kind == "application/grpc+proto"
 }
 
-// counted wraps a method's handler: its calls are among those under way from before
-// their body is read, and one too many is refused there; and one whose body cannot be
-// read is refused in words of ours, with its reason counted.
-//
-// That admit counts would cost 6 % of a call of one event: gRPC drops some calls between
-// the two, and to hear of that takes a function on each call's context.
-func counted(handler grpc.MethodHandler) grpc.MethodHandler {
+// admitted wraps a method's handler: a call has a place from before its body is read, or is
+// refused; and one whose body cannot be read is refused in words of ours, with its reason counted.
+func admitted(handler grpc.MethodHandler) grpc.MethodHandler {
 	return func(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (reply any, err error) {
 		s := server.(*Server)
-		defer s.endCall(&reply, &err)
-		if s.calls.Add(1) > int64(s.cfg.MaxCalls) {
-			return nil, s.turnAway(refusedOverloaded, s.overloaded())
+		defer s.survive(&reply, &err)
+		if err := s.admit(ctx); err != nil {
+			return nil, err
 		}
+		defer s.calls.Add(-1)
 		return handler(server, ctx, func(request any) error {
 			if err := decode(request); err != nil {
 				return s.unread(err)
@@ -113,10 +126,9 @@ func counted(handler grpc.MethodHandler) grpc.MethodHandler {
 	}
 }
 
-// endCall is deferred by every call. It keeps a defect in one from ending all others;
+// survive is deferred by every call. It keeps a defect in one from ending all others;
 // what it says of it holds no value: a panic's text may.
-func (s *Server) endCall(reply *any, err *error) {
-	s.calls.Add(-1)
+func (s *Server) survive(reply *any, err *error) {
 	if recover() != nil {
 		s.metrics.panics.Inc()
 		s.cfg.Logger.Error("a call ended in a panic")

@@ -50,7 +50,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 }
 
 // service describes the protocol's service with Upload served by Server.upload,
-// and all its calls counted.
+// and every call admitted before it is read.
 func service() *grpc.ServiceDesc {
 	desc := collectorgrpc.Collector_ServiceDesc
 	desc.Methods = slices.Clone(desc.Methods)
@@ -59,7 +59,7 @@ func service() *grpc.ServiceDesc {
 		if m.MethodName == "Upload" {
 			m.Handler = handleUpload
 		}
-		m.Handler = counted(m.Handler)
+		m.Handler = admitted(m.Handler)
 	}
 	return &desc
 }

@@ -46,7 +46,7 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval}),
 		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
-		grpc.InTapHandle(s.admit),
+		grpc.InTapHandle(s.tapped), grpc.UnknownServiceHandler(s.unknownMethod),
 		grpc.ForceServerCodecV2(newCodec()),
 	}
 	if !s.cfg.Plaintext {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	"github.com/slicemetry/slicemetry/internal/operator"
+	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 )
 
 // unstarted is a server that is configured and does not run.
@@ -78,7 +79,7 @@ func TestSettings(t *testing.T) {
 		"TLS":                          {at("creds").IsNil(), false},
 		"binary log":                   {at("binaryLogger").IsNil(), true},
 		"stats handlers":               {at("statsHandlers").Len(), 0},
-		"unknown services":             {at("unknownStreamDesc").IsNil(), true},
+		"unknown services":             {at("unknownStreamDesc").IsNil(), false}, // refused by unknownMethod
 		"stream interceptors":          {at("streamInt").IsNil() && at("chainStreamInts").Len() == 0, true},
 		"tracing":                      {grpc.EnableTracing, false},
 		"services":                     {len(s.grpc.GetServiceInfo()), 1}, // no reflection, no channelz, no health
@@ -99,25 +100,25 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// The tap sends away what finds no place, before its body is read, and gives every other
-// call a time by which it ends.
+// The tap gives every call a time by which it ends, and a call that finds no place is sent
+// away before its body is read.
 func TestAdmit(t *testing.T) {
 	s := unstarted(t)
-	call := &tap.Info{FullMethodName: methods[0], Header: metadata.Pairs("content-type", "application/grpc")}
-	ctx, err := s.admit(t.Context(), call)
+	ctx, err := s.tapped(t.Context(), &tap.Info{FullMethodName: collectorgrpc.Collector_Upload_FullMethodName})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if end, ok := ctx.Deadline(); !ok || time.Until(end) > callTime {
 		t.Errorf("a call may last until %s (%t), want at most %s", end, ok, callTime)
 	}
-	s.calls.Store(int64(s.cfg.MaxCalls))
-	if _, err := s.admit(t.Context(), call); status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("a call too many: %v, want ResourceExhausted", err)
+	ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("content-type", "application/grpc"))
+	s.calls.Store(int64(s.cfg.MaxCalls) - 1)
+	if err := s.admit(ctx); err != nil || s.calls.Load() != int64(s.cfg.MaxCalls) {
+		t.Errorf("the last place: %v, %d under way", err, s.calls.Load())
 	}
-	_, err = counted(nil)(s, t.Context(), nil, nil) // one of a burst, that came by the tap
+	_, err = admitted(nil)(s, ctx, nil, nil)
 	if refusal := status.Convert(err); refusal.Code() != codes.ResourceExhausted || len(refusal.Details()) != 1 || s.calls.Load() != int64(s.cfg.MaxCalls) {
-		t.Errorf("a call too many at its handler: %v, %d under way, want ResourceExhausted with a time to come back, and %d", err, s.calls.Load(), s.cfg.MaxCalls)
+		t.Errorf("a call too many: %v, %d under way, want ResourceExhausted with a time to come back, and %d", err, s.calls.Load(), s.cfg.MaxCalls)
 	}
 }
 
