@@ -269,6 +269,9 @@ func TestFloods(t *testing.T) {
 			if i < 16 { // all the streams that there may be
 				return c.open(2*i+1, uploadPath)
 			}
+			if i < 32 { // a body of 255 KiB is announced
+				return c.WriteData(2*(i%16)+1, false, []byte{0, 0, 3, 0xfc, 0})
+			}
 			return c.WriteData(2*(i%16)+1, false, []byte{0})
 		},
 	}
@@ -300,6 +303,9 @@ func TestFloods(t *testing.T) {
 	}
 	if n := r.metric(t, "slicemetry_panics_total"); n != "0" {
 		t.Errorf("%s panics", n)
+	}
+	if n := r.metric(t, `slicemetry_connections_closed_total{reason="crumbled"}`); n != "2" {
+		t.Errorf("%s connections are counted as closed for their crumbs, want 2: empty data, and octet by octet", n)
 	}
 	r.ebbed(t)
 	r.balanced(t)

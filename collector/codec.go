@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 
+	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	"github.com/slicemetry/slicemetry/proto/collector/v1/collectorgrpc"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
 	"github.com/slicemetry/slicemetry/schema/rules"
@@ -25,6 +26,10 @@ type upload struct {
 }
 
 var uploads = sync.Pool{New: func() any { return new(upload) }}
+
+// buffers are for what is received. gRPC's own have 4, 16 and 32 KiB and a MiB: a body in frames
+// of a little over a KiB would hold four times its size, one of 33 KiB a MiB where it is decoded.
+var buffers = mem.NewTieredBufferPool(1<<10, 2<<10, 4<<10, 8<<10, 16<<10, 32<<10, 64<<10, 128<<10, zstdcodec.MaxMessageBytes)
 
 // codec is protobuf's, but for uploads. An upload that cannot be decoded is the
 // handler's to refuse: gRPC would answer Internal, and its client would keep it.
@@ -42,7 +47,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	// of a few uploads stays in the processor's cache.
 	u := uploads.Get().(*upload)
 	*request = u
-	message := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	message := data.MaterializeToBuffer(buffers)
 	defer message.Free()
 	u.report.Reset()
 	u.batch, u.err = u.decoder.UploadRequest(message.ReadOnlyData())

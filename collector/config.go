@@ -74,7 +74,7 @@ func DefaultConfig() Config {
 		LimitRate: 20, LimitBurst: 2000,
 		MaxStreams: 16,
 		// One waits for its commit with some 40 KiB, garbage included. Were all of them
-		// bodies that never end, each a message at most, they would hold 1 GiB.
+		// bodies that never end, each a message at most, they would hold 2 GiB.
 		MaxCalls: 4096,
 		Logger:   slog.New(slog.DiscardHandler),
 	}

@@ -5,8 +5,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/slicemetry/slicemetry/collector/internal/edge"
 	_ "github.com/slicemetry/slicemetry/collector/internal/throttle" // answers to control frames
 	"github.com/slicemetry/slicemetry/internal/zstdcodec"
 	_ "github.com/slicemetry/slicemetry/internal/zstdcodec/grpczstd" // what clients compress with
@@ -27,8 +30,8 @@ const (
 	readBufferBytes  = 512              // default 32 KiB, for each connection; TLS has a buffer below it
 	// Static windows do not grow with what a peer can send, as they do by default, up
 	// to 16 MiB. gRPC opens a stream's for the message that it has begun to read, and
-	// the connection's whatever is read, so it is MaxCalls times the largest message
-	// that bounds what bodies hold.
+	// the connection's whatever is read, so it is twice MaxCalls times the largest message
+	// that bounds what bodies hold: a frame's buffer may be half empty, and edge.Watch refuses crumbs.
 	streamWindow     = 64 << 10
 	connectionWindow = 128 << 10
 )
@@ -47,10 +50,11 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.ReadBufferSize(readBufferBytes), grpc.WriteBufferSize(writeBufferBytes),
 		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connectionWindow),
 		grpc.InTapHandle(s.tapped), grpc.UnknownServiceHandler(s.unknownMethod),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newCodec()), experimental.BufferPool(buffers),
 	}
+	transport := insecure.NewCredentials()
 	if !s.cfg.Plaintext {
-		options = append(options, grpc.Creds(credentials.NewTLS(serverTLS(s.cfg.TLS))))
+		transport = credentials.NewTLS(serverTLS(s.cfg.TLS))
 	}
-	return options
+	return append(options, grpc.Creds(edge.Watch(transport, s.metrics.closedConnection)))
 }

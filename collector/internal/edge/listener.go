@@ -43,10 +43,13 @@ const (
 	ReadStalled  Reason = "read_stalled"     // the peer sends and does not get on
 	WriteStalled Reason = "write_stalled"    // the peer does not read
 	TooOld       Reason = "too_old"
+	Crumbled     Reason = "crumbled" // the peer sends a body in frames of next to nothing
+
+	HandshakeFailed Reason = "handshake"
 )
 
 // Reasons are all there are.
-var Reasons = []Reason{TooMany, TooManyHere, NotProxied, ReadStalled, WriteStalled, TooOld}
+var Reasons = []Reason{TooMany, TooManyHere, NotProxied, ReadStalled, WriteStalled, TooOld, Crumbled, HandshakeFailed}
 
 const (
 	// defaultConns: 50,000 at 24 KiB each are 1.2 GiB, all that a collector should
@@ -153,9 +156,6 @@ func (l *Listener) Open() int {
 // Accept implements net.Listener. It returns the next connection that is let in.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		if !l.pace.wait(l.done) {
-			return nil, net.ErrClosed
-		}
 		inner, err := l.inner.Accept()
 		if err != nil {
 			return nil, err // gRPC waits a moment where it is the lack of files
@@ -169,6 +169,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 			l.cfg.Observe(reason)
 			inner.Close()
 			continue
+		}
+		// After that, or who is turned away would take everybody's tokens.
+		if !l.pace.wait(l.done) {
+			c.Close()
+			return nil, net.ErrClosed
 		}
 		return c, nil
 	}

@@ -303,3 +303,20 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 }
+
+// Who is turned away takes no token of those that are let in.
+func TestTurnedAwayTakeNoPace(t *testing.T) {
+	l, accepted, s := serve(t, Config{AcceptRate: 10, MaxNetwork: 1})
+	dial(t, l, "127.0.0.1")
+	<-accepted
+	const flood = 200
+	for range flood {
+		dial(t, l, "127.0.0.1") // the kernel takes it
+	}
+	dial(t, l, "127.0.1.1")
+	select {
+	case <-accepted:
+	case <-time.After(5 * time.Second): // their tokens would have taken twenty
+		t.Errorf("nobody else is let in after %d were turned away", s.get(TooManyHere))
+	}
+}
