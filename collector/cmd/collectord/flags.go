@@ -42,6 +42,9 @@ pages name the operator and the contact from the same file (aggregator site -pol
 
 Health is at http://ADMIN/healthz and /readyz, metrics at /metrics.
 
+ClickHouse and a proxy in front log times and addresses by themselves, unless you
+switch that off: docs/operations.md says how.
+
 Flags:
 `
 
