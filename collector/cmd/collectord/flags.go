@@ -60,7 +60,7 @@ func parse(args []string) (collector.Config, error) {
 	var policy, proxies string
 	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
 	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "calls under way at once, about 40 KiB each; more are sent away unread")
-	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 24 KiB each (0: 50000, or what open files allow)")
+	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 24 KiB each, 40 with garbage (0: 50000, or what open files allow)")
 	fs.IntVar(&cfg.MaxNetworkConnections, "max-network-connections", 0, "of them, from one /24 or /48 (0: 1000)")
 	fs.StringVar(&proxies, "proxies", "", "networks of proxies that send a PROXY header (version 2), with commas: 10.1.2.0/24,fd00::/64")
 	fs.String("config", "", "file to read flags from")
