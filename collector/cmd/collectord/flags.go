@@ -74,10 +74,10 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&policy, "policy", "", "file that says what users agreed to and who answers for it (required)")
 	fs.DurationVar(&cfg.PauseClients, "pause-clients", 0, "tell clients to record and send nothing for so long")
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
-	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed, at most this long")
+	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed since that began, at most this long, and a moment in any case")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
 	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
-	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")
+	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when they are sent away for now")
 	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "calls a second for each /24 or /48; 0: no limit")
 	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "calls at once for each /24 or /48")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("COLLECTORD"), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser)); err != nil {

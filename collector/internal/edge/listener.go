@@ -252,7 +252,7 @@ func (l *Listener) ticks(d time.Duration) (n uint32, limited bool) {
 	return uint32((d + defaultTick - 1) / defaultTick), true
 }
 
-// PrefixOf is what is left of a peer's address: a network.
+// PrefixOf is what may be known of a peer's address: a network.
 func PrefixOf(address net.Addr) scrub.Prefix {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {
