@@ -29,7 +29,7 @@ type Config struct {
 	// PauseClients tells clients to record and send nothing for so long. 0: they go on.
 	PauseClients time.Duration
 
-	FlushAge   time.Duration // the longest that an insert waits for more rows
+	FlushAge   time.Duration // the longest that an insert waits for more rows, from the last one's beginning on
 	FlushRows  int           // or until there are so many
 	MaxPending int           // rows that may wait in memory
 	RetryAfter time.Duration // what clients are told to wait, on average, when it does not work now

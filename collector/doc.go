@@ -6,8 +6,9 @@
 //     means that the client keeps the batch, and nothing of it is lost.
 //   - The collector keeps no data on disk, so there is nothing to recover, and
 //     any number of collectors can serve the same clients.
-//   - A client's address is looked at in one package, edge, truncated there, and
-//     never stored with data, logged or exported.
+//   - A client's address is looked at in one package, edge. What leaves it is a
+//     scrub.Prefix, which tells nothing but the network; no address is ever stored,
+//     logged or exported.
 //   - No octet that a client chose reaches a table, a log, a metric or a status
 //     of ours. What gRPC refuses before it is a call may be quoted to its sender.
 //

@@ -38,8 +38,9 @@ type Server struct {
 }
 
 const (
-	// giveUp is how long the sink tries a block. With the flush age it stays below
-	// a client's deadline of 15 s, so that the client hears why.
+	// giveUp is how long the sink tries a block, from its first batch on, so that the
+	// wait for more rows counts. It stays below a client's deadline of 15 s: the client
+	// hears why.
 	giveUp = 8 * time.Second
 	// inserters: while one waits for the disk the other encodes.
 	inserters = 2

@@ -69,8 +69,7 @@ func (s *Server) refuse(err error, events float64) {
 	s.cfg.Logger.Error("no pseudonym; the client keeps its batch", "error", err)
 }
 
-// peerPrefix is what is left of a peer's address once the listener's package has
-// truncated it.
+// peerPrefix is what may be known of a peer's address.
 func peerPrefix(ctx context.Context) scrub.Prefix {
 	if p, ok := peer.FromContext(ctx); ok {
 		return edge.PrefixOf(p.Addr)

@@ -28,7 +28,7 @@ const maxField = 31
 
 var errWire = errors.New("floor: not a request")
 
-// field is what is known of a field of a slice.
+// fieldColumn is what is known of a field of a slice.
 type fieldColumn struct {
 	name string
 	kind kind

@@ -42,6 +42,9 @@ pages name the operator and the contact from the same file (aggregator site -pol
 
 Health is at http://ADMIN/healthz and /readyz, metrics at /metrics.
 
+ClickHouse and a proxy in front log times and addresses by themselves, unless you
+switch that off: docs/operations.md says how.
+
 Flags:
 `
 
@@ -57,7 +60,7 @@ func parse(args []string) (collector.Config, error) {
 	var policy, proxies string
 	streams := fs.Uint("max-streams", uint(cfg.MaxStreams), "calls at once on a connection")
 	fs.IntVar(&cfg.MaxCalls, "max-calls", cfg.MaxCalls, "calls under way at once, about 40 KiB each; more are sent away unread")
-	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 24 KiB each (0: 50000, or what open files allow)")
+	fs.IntVar(&cfg.MaxConnections, "max-connections", 0, "connections at once, about 24 KiB each, 40 with garbage (0: 50000, or what open files allow)")
 	fs.IntVar(&cfg.MaxNetworkConnections, "max-network-connections", 0, "of them, from one /24 or /48 (0: 1000)")
 	fs.StringVar(&proxies, "proxies", "", "networks of proxies that send a PROXY header (version 2), with commas: 10.1.2.0/24,fd00::/64")
 	fs.String("config", "", "file to read flags from")
@@ -71,10 +74,10 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&policy, "policy", "", "file that says what users agreed to and who answers for it (required)")
 	fs.DurationVar(&cfg.PauseClients, "pause-clients", 0, "tell clients to record and send nothing for so long")
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
-	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed, at most this long")
+	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed since that began, at most this long, and a moment in any case")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
 	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
-	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")
+	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when they are sent away for now")
 	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "calls a second for each /24 or /48; 0: no limit")
 	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "calls at once for each /24 or /48")
 	if err := ff.Parse(fs, args, ff.WithEnvVarPrefix("COLLECTORD"), ff.WithConfigFileFlag("config"), ff.WithConfigFileParser(ff.PlainParser)); err != nil {

@@ -2,7 +2,8 @@
 //
 // It guarantees fixed memory whatever is thrown at it, and that it keeps no
 // address: a caller is a position in a table, found by a hash under a random key
-// that is replaced every hour together with the table. Nothing is persisted.
+// that is replaced together with the table by the first call after an hour, from
+// which on all have their whole burst again. Nothing is persisted.
 // Two networks may share a position; they then share its allowance.
 package limit
 
@@ -16,7 +17,7 @@ import (
 const (
 	// positions is the table's size: 65,536 of 16 octets are 1 MiB.
 	positions = 1 << 16
-	// keyLife is how long hashes of one key exist.
+	// keyLife is how long hashes of one key are used.
 	keyLife = time.Hour
 )
 

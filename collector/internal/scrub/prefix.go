@@ -12,7 +12,8 @@ const (
 	coarseIPv4, coarseIPv6 = 16, 32
 )
 
-// Prefix is what is left of a peer's address. It does not print itself.
+// Prefix is a peer's address, of which nothing but Fine and Coarse can be had: they
+// truncate it. It does not print itself.
 type Prefix struct {
 	addr netip.Addr // unwrapped; the zero value is no address
 }

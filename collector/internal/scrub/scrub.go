@@ -6,8 +6,8 @@
 // keyed hashes. The rules are those that the client applied already; a patched
 // client gains nothing by leaving them out.
 //
-// Rows has unexported fields and Batch is its only constructor, and the sink
-// takes nothing else: storing something unscrubbed does not compile.
+// Rows has unexported fields, Batch and Erasure are its only constructors, and the
+// sink takes nothing else: storing something unscrubbed does not compile.
 package scrub
 
 import (

@@ -6,10 +6,12 @@
 // so that ClickHouse takes it whole or not at all; and that memory is bounded.
 //
 // Batches gather in one block for each period. An inserter takes a block when it
-// is large enough, or when its period's last insert began long enough ago: three
-// times what it took, at most FlushAge, less where inserts are slow. A lone client does not wait, some dozen
-// wait as long as two inserts, and ten thousand share one. While all inserters are
-// busy, blocks keep growing, so a slow database gets fewer and larger inserts.
+// is large enough, or when its first batch has waited a moment for company and its
+// period's last insert began long enough ago: three times what one takes, at most
+// FlushAge (rest says when it is less). A lone client waits for that moment only, some
+// dozen wait as long as two inserts take, and then for their own, and ten thousand
+// share one. While all inserters are busy, blocks keep growing, so a slow database
+// gets fewer and larger inserts.
 //
 //	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
 //	Append ──▶ block of 2026-W48 ──┴──────────────▶   inserter ──▶ ClickHouse
@@ -36,8 +38,8 @@ const maxBlockRows = 1_048_576
 // Config says where to store and when.
 type Config struct {
 	Database Database
-	// A block is inserted when it has FlushRows rows, or at the latest FlushAge after
-	// its period's last insert began.
+	// A block is due when it has FlushRows rows, or at the latest FlushAge after its
+	// period's last insert began, but not before its first batch waited for company.
 	FlushRows int
 	FlushAge  time.Duration
 	// MaxPending bounds the rows that wait, in all blocks and inserts under way.
