@@ -180,6 +180,7 @@ func TestGrants(t *testing.T) {
 		{migrations.Aggregator, someSlice, false},
 		{migrations.Aggregator, "ALTER TABLE raw.counters DROP PARTITION '2026-11-16'", true},
 		{migrations.Aggregator, "DROP TABLE raw.counters", false},
+		{migrations.Aggregator, "SELECT modification_time FROM system.parts", false}, // when rows came
 		{migrations.Analyst, "SELECT * FROM raw.counters", false},
 		{migrations.Analyst, "SELECT * FROM raw.origins", false},
 		{migrations.Migrator, "CREATE TABLE raw.more (n UInt8) ENGINE = MergeTree ORDER BY n", true},

@@ -40,7 +40,6 @@ func Users() []localdb.User {
 			"SELECT, ALTER DELETE ON raw.*", // ALTER DELETE covers DROP PARTITION
 			"SELECT, INSERT ON published.*",
 			"SELECT, INSERT ON ledger.*",
-			"SELECT ON system.parts",
 		}, Filters: filters},
 		{Name: Analyst, Grants: []string{
 			"SELECT ON published.*",
