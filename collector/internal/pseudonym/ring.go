@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,12 +42,19 @@ const (
 // key: that would split each installation in two.
 var ErrDamaged = errors.New("the key file is damaged")
 
+// ErrNoKey says that a period's key cannot be had now. Why is wrapped with it.
+var ErrNoKey = errors.New("pseudonym: no key")
+
 // Ring holds the keys of the periods in use. It is safe for concurrent use.
 type Ring struct {
 	dir string
+	// Observe, which is set before the ring is used or not at all, is told why a
+	// period's key cannot be had, once, and with nil when it can again. It must be quick.
+	Observe func(p period.Period, err error)
 
-	mu   sync.RWMutex
-	keys map[period.Period]*key // guarded by mu
+	mu      sync.RWMutex
+	keys    map[period.Period]*key // guarded by mu, as is all below
+	missing map[period.Period]bool // of them Observe was told
 }
 
 // Open opens the folder of keys, and makes it where it is missing.
@@ -54,7 +62,7 @@ func Open(dir string) (*Ring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("pseudonym: %w", err)
 	}
-	return &Ring{dir: dir, keys: map[period.Period]*key{}}, nil
+	return &Ring{dir: dir, keys: map[period.Period]*key{}, missing: map[period.Period]bool{}}, nil
 }
 
 // Hashes returns the unit and the batch that a token and a batch id stand for in
@@ -65,7 +73,7 @@ func Open(dir string) (*Ring, error) {
 func (r *Ring) Hashes(p period.Period, token, id []byte) (unit, batch uint64, err error) {
 	key, err := r.key(p)
 	if err != nil {
-		return 0, 0, fmt.Errorf("pseudonym: key of %s: %w", p, err)
+		return 0, 0, err
 	}
 	return key.hash("unit", token), key.hash("batch", token, id), nil
 }
@@ -75,10 +83,16 @@ func (r *Ring) Hashes(p period.Period, token, id []byte) (unit, batch uint64, er
 func (r *Ring) Erasure(p period.Period, token []byte) (unit uint64, receipt []byte, err error) {
 	key, err := r.key(p)
 	if err != nil {
-		return 0, nil, fmt.Errorf("pseudonym: key of %s: %w", p, err)
+		return 0, nil, err
 	}
 	sum := key.mac("erasure", token)
 	return key.hash("unit", token), sum[:receiptBytes], nil
+}
+
+// Ready returns nil where a period's key can be had, which is made if there is none.
+func (r *Ring) Ready(p period.Period) error {
+	_, err := r.key(p)
+	return err
 }
 
 // key is a period's key. Its hashers are used again: a new one costs more than
@@ -130,10 +144,25 @@ func (r *Ring) key(p period.Period) (*key, error) {
 		secret, err = r.create(p)
 	}
 	if err != nil {
+		err = fmt.Errorf("%w of %s: %w", ErrNoKey, p, err)
+		r.note(p, err)
 		return nil, err
 	}
 	r.keys[p] = newKey(secret)
+	r.note(p, nil)
 	return r.keys[p], nil
+}
+
+// note tells Observe what is news: a key that cannot be had is asked for by every call.
+// mu is held.
+func (r *Ring) note(p period.Period, err error) {
+	if r.missing[p] == (err != nil) {
+		return
+	}
+	r.missing[p] = err != nil
+	if r.Observe != nil {
+		r.Observe(p, err)
+	}
 }
 
 func (r *Ring) path(p period.Period) string { return filepath.Join(r.dir, p.String()+extension) }
@@ -173,11 +202,8 @@ func (r *Ring) create(p period.Period) ([]byte, error) {
 func (r *Ring) Prune(now time.Time) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for p := range r.keys {
-		if p.Expired(now) {
-			delete(r.keys, p)
-		}
-	}
+	maps.DeleteFunc(r.keys, func(p period.Period, _ *key) bool { return p.Expired(now) })
+	maps.DeleteFunc(r.missing, func(p period.Period, _ bool) bool { return p.Expired(now) })
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return 0, fmt.Errorf("pseudonym: prune: %w", err)
