@@ -108,6 +108,22 @@ func TestOneKeyIsUnreadable(t *testing.T) {
 	r.says(t, "pseudonyms work again", 1)
 }
 
+// A key that cannot be destroyed when its time is over is a number that is 0 otherwise.
+func TestKeyIsNotDestroyed(t *testing.T) {
+	if n := start(t, nil).metric(t, "slicemetry_keys_overdue"); n != "0" {
+		t.Errorf("%s keys are overdue in a new folder, want 0", n)
+	}
+	r := start(t, func(cfg *collector.Config) {
+		for _, key := range []string{"2020-W01.key", "2020-W02.key"} {
+			if err := os.MkdirAll(filepath.Join(cfg.KeyDir, key, "full"), 0o700); err != nil { // which root cannot remove either
+				t.Fatal(err)
+			}
+		}
+	})
+	r.reaches(t, "slicemetry_keys_overdue", "2")
+	r.says(t, "keys not destroyed", 1)
+}
+
 // says checks how often the log says something.
 func (r *running) says(t *testing.T, line string, times int) {
 	t.Helper()

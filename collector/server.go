@@ -65,7 +65,7 @@ func New(cfg Config) (*Server, error) {
 	keys.Observe = s.observeKeys
 	s.rules = scrub.Rules{Hasher: keys, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
 	s.rules.Covers = func(version uint32, p period.Period) bool { return s.cfg.Policy.covers(version, p, s.cfg.Now()) }
-	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() }, func() int { return int(s.calls.Load()) })
+	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() }, func() int { return int(s.calls.Load()) }, keys.Overdue)
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("collector: listen: %w", err)
