@@ -76,7 +76,7 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
 	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed, at most this long")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
-	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
+	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each; at most 1048576")
 	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when storing fails")
 	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "calls a second for each /24 or /48; 0: no limit")
 	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "calls at once for each /24 or /48")
