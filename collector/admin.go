@@ -12,7 +12,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
+	"github.com/slicemetry/slicemetry/internal/period"
 )
 
 // admin serves health, metrics and profiles, on loopback.
@@ -21,7 +23,9 @@ type admin struct {
 	server   *http.Server
 	failed   atomic.Pointer[time.Time] // when the last block was not committed; nil: it was
 	stopping atomic.Bool
+	keys     *pseudonym.Ring
 	probe    *sink.Probe
+	now      func() time.Time
 }
 
 const (
@@ -32,12 +36,12 @@ const (
 	adminHeaderTime = 5 * time.Second
 )
 
-func newAdmin(cfg Config, m *metrics) (*admin, error) {
+func newAdmin(cfg Config, m *metrics, keys *pseudonym.Ring) (*admin, error) {
 	listener, err := net.Listen("tcp", cfg.Admin)
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{listener: listener, probe: sink.NewProbe(sink.Database(cfg.Database))}
+	a := &admin{listener: listener, keys: keys, probe: sink.NewProbe(sink.Database(cfg.Database)), now: cfg.Now}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("/readyz", a.ready)
@@ -57,10 +61,15 @@ func (a *admin) run(ctx context.Context) {
 }
 
 // ready says whether a batch sent now could be stored: the collector is not
-// draining, the last insert worked, and the database would take another.
+// draining, this week's key is there, the last insert worked, and the database would
+// take another.
 func (a *admin) ready(w http.ResponseWriter, _ *http.Request) {
 	if a.stopping.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
+		return
+	}
+	if a.keys.Ready(period.Of(a.now())) != nil {
+		http.Error(w, "no key for this week", http.StatusServiceUnavailable)
 		return
 	}
 	if err := a.probe.Ready(); err != nil {

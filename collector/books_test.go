@@ -42,8 +42,8 @@ func TestDamagedKeyIsBooked(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if _, err := r.client(t).Upload(t.Context(), request(3)); status.Code(err) != codes.Internal {
-		t.Errorf("%v, want Internal", err)
+	if _, err := r.client(t).Upload(t.Context(), request(3)); status.Code(err) != codes.Unavailable {
+		t.Errorf("%v, want Unavailable", err)
 	}
 	if failed := r.metric(t, "slicemetry_events_failed_total"); failed != "3" {
 		t.Errorf("%s events are booked as failed, want 3", failed)

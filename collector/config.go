@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/slicemetry/slicemetry/collector/internal/sink"
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 // Database is where and as whom to store.
 type Database struct {
 	Address, User, Password string
+	TLS                     *tls.Config   // nil: in clear
+	DialTimeout             time.Duration // 0: two seconds, and five for the greeting
 }
 
 // StorePrefix values.
@@ -99,7 +102,7 @@ func (c *Config) Validate() error {
 	check(!c.Plaintext || loopback(c.Listen), "plaintext: %q is not a loopback address; the public listener speaks TLS 1.3 only", c.Listen)
 	check(c.FlushAge > 0 && c.FlushAge <= maxFlushAge, "flush-age: %s is not between 0 and %s", c.FlushAge, maxFlushAge)
 	check(c.FlushRows > 0, "flush-rows: must be at least 1")
-	check(c.MaxPending >= c.FlushRows, "max-pending: must be at least flush-rows (%d)", c.FlushRows)
+	check(c.MaxPending >= c.FlushRows && c.MaxPending <= sink.MaxBlockRows, "max-pending: must be between flush-rows (%d) and %d, what ClickHouse stores whole", c.FlushRows, sink.MaxBlockRows)
 	check(c.RetryAfter > 0, "retry-after: must be more than 0")
 	check(c.LimitRate >= 0 && (c.LimitRate == 0 || c.LimitBurst >= 1), "limit-rate: must be 0 or more, and limit-burst at least 1")
 	check(c.MaxStreams > 0, "max-streams: must be at least 1")

@@ -15,6 +15,44 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
+// Keys that should be gone are counted until they are, and a folder that cannot be read is
+// no reason to say that there are none.
+func TestOverdueKeysAreCounted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	synctest.Test(t, func(t *testing.T) {
+		keys, err := pseudonym.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Server{cfg: Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}, keys: keys}
+		ctx, stop := context.WithCancel(t.Context())
+		go s.pruneKeys(ctx)
+		stuck := filepath.Join(dir, "1999-W01.key", "full")
+		for _, step := range []struct {
+			name string
+			do   func() error
+			want int
+		}{
+			{"nothing", func() error { return nil }, 0},
+			{"a key that cannot be removed", func() error { return os.MkdirAll(stuck, 0o700) }, 1},
+			{"the folder away", func() error { return os.Rename(dir, dir+".away") }, 1},
+			{"the folder back", func() error { return os.Rename(dir+".away", dir) }, 1},
+			{"the key away", func() error { return os.RemoveAll(filepath.Dir(stuck)) }, 0},
+			{"the folder away again", func() error { return os.Rename(dir, dir+".away") }, 1},
+		} {
+			if err := step.do(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if n := keys.Overdue(); n != step.want {
+				t.Errorf("%s: %d keys are overdue, want %d", step.name, n, step.want)
+			}
+		}
+		stop()
+	})
+}
+
 // A collector that runs for weeks destroys a key within an hour of its time, and not
 // before.
 func TestKeysAreDestroyedOnTime(t *testing.T) {

@@ -34,7 +34,7 @@ type metrics struct {
 	seconds           prometheus.Histogram
 }
 
-func newMetrics(pending, connections, calls func() int) *metrics {
+func newMetrics(pending, connections, calls, overdue func() int) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "slicemetry", Name: name, Help: help})
 	}
@@ -66,7 +66,9 @@ func newMetrics(pending, connections, calls func() int) *metrics {
 		Help: "Public connections that are open."}, func() float64 { return float64(connections()) })
 	underway := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "calls",
 		Help: "Calls under way, those included whose body has not come yet."}, func() float64 { return float64(calls()) })
-	m.registry.MustRegister(open, underway, m.connectionsClosed, m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.callsRefused, m.inserts,
+	keys := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "slicemetry", Name: "keys_overdue",
+		Help: "Keys that should have been destroyed and are there, or may be: a folder that cannot be read counts as one."}, func() float64 { return float64(overdue()) })
+	m.registry.MustRegister(open, underway, keys, m.connectionsClosed, m.received, m.stored, m.rejected, m.shed, m.failed, m.corrected, m.erasures, m.panics, m.callsRefused, m.inserts,
 		m.attempts, m.rows, m.seconds, waiting,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.makeSeries()

@@ -63,9 +63,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	s := &Server{cfg: cfg, keys: keys, limiter: limit.New(cfg.LimitRate, cfg.LimitBurst, cfg.Now)}
+	keys.Observe = s.observeKeys
 	s.rules = scrub.Rules{Hasher: keys, KeepOrigins: cfg.StorePrefix == PrefixCoarse, Now: cfg.Now}
 	s.rules.Covers = func(version uint32, p period.Period) bool { return s.cfg.Policy.covers(version, p, s.cfg.Now()) }
-	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() }, func() int { return int(s.calls.Load()) })
+	s.metrics = newMetrics(func() int { return s.sink.Pending() }, func() int { return s.public.Open() }, func() int { return int(s.calls.Load()) }, keys.Overdue)
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("collector: listen: %w", err)
@@ -73,7 +74,7 @@ func New(cfg Config) (*Server, error) {
 	s.public = edge.Listen(listener, edge.Config{
 		MaxConns: cfg.MaxConnections, MaxNetwork: cfg.MaxNetworkConnections, Proxies: cfg.Proxies, Observe: s.metrics.closedConnection,
 	})
-	if s.admin, err = newAdmin(cfg, s.metrics); err != nil {
+	if s.admin, err = newAdmin(cfg, s.metrics, keys); err != nil {
 		return nil, errors.Join(fmt.Errorf("collector: admin: %w", err), s.public.Close())
 	}
 	s.sink = sink.New(sink.Config{
@@ -139,6 +140,15 @@ func (s *Server) observe(o sink.Outcome) {
 			s.cfg.Logger.Info("storing works")
 		}
 	}
+}
+
+// observeKeys says when a week's key cannot be had, and when it can again.
+func (s *Server) observeKeys(p period.Period, err error) {
+	if err != nil {
+		s.cfg.Logger.Error("no pseudonym; clients keep their batches", "error", err)
+		return
+	}
+	s.cfg.Logger.Info("pseudonyms work again", "week", p.String())
 }
 
 // pruneKeys destroys the keys of closed periods, at the start and every hour.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/slicemetry/slicemetry/collector/internal/pseudonym"
 	"github.com/slicemetry/slicemetry/collector/internal/scrub"
 	"github.com/slicemetry/slicemetry/collector/internal/sink"
 )
@@ -42,6 +43,7 @@ var answers = []struct {
 	{errLimited, answer{codes.ResourceExhausted, "too many batches from this network", true}},
 	{sink.ErrOverloaded, answer{codes.ResourceExhausted, "the collector is overloaded", true}},
 	{sink.ErrUnavailable, answer{codes.Unavailable, "the batch could not be stored now", true}},
+	{pseudonym.ErrNoKey, answer{codes.Unavailable, "the collector has no key for that week now", true}},
 	{sink.ErrClosed, answer{codes.Unavailable, "the collector is shutting down", true}},
 	{context.Canceled, answer{codes.Canceled, "the call was cancelled", false}},
 	{context.DeadlineExceeded, answer{codes.DeadlineExceeded, "the call's deadline passed", false}},

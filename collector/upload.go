@@ -57,7 +57,7 @@ func (s *Server) scrub(u *upload, from scrub.Prefix) (scrub.Rows, error) {
 }
 
 // refuse books a batch that was not scrubbed. An error that is no Reason is the
-// key ring's: ours to mend, and the client keeps the batch.
+// key ring's: ours to mend, and the client keeps the batch. observeKeys tells of it.
 func (s *Server) refuse(err error, events float64) {
 	var reason scrub.Reason
 	if errors.As(err, &reason) {
@@ -66,7 +66,6 @@ func (s *Server) refuse(err error, events float64) {
 		return
 	}
 	s.metrics.failed.Add(events)
-	s.cfg.Logger.Error("no pseudonym; the client keeps its batch", "error", err)
 }
 
 // peerPrefix is what may be known of a peer's address.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,7 +110,7 @@ func (s *settings) new(fs *flag.FlagSet, name, usage, help, long string, run fun
 	}
 }
 
-// dialTimeout is how long a database may take to answer at first.
+// dialTimeout is how long a database may take to answer at first, unless its DSN says.
 const dialTimeout = 10 * time.Second
 
 // connect opens the database and makes sure that it answers.
@@ -119,7 +120,7 @@ func (s *settings) connect(ctx context.Context) (aggregator.Conn, error) {
 		// The library's text repeats the DSN, and with it the password.
 		return nil, fmt.Errorf("%w: -clickhouse is not a DSN such as clickhouse://user:password@host:9000", errUsage)
 	}
-	options.DialTimeout = dialTimeout
+	options.DialTimeout = cmp.Or(options.DialTimeout, dialTimeout)
 	conn, err := clickhouse.Open(options)
 	if err != nil {
 		return nil, fmt.Errorf("aggregator: connect to ClickHouse: %w", err)

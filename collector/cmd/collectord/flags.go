@@ -5,8 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -66,7 +69,7 @@ func parse(args []string) (collector.Config, error) {
 	fs.String("config", "", "file to read flags from")
 	fs.StringVar(&cfg.Listen, "listen", cfg.Listen, "public address")
 	fs.StringVar(&cfg.Admin, "admin", cfg.Admin, "address of health, metrics and profiles; loopback only")
-	fs.StringVar(&dsn, "clickhouse", "", "database, clickhouse://USER:PASSWORD@HOST:PORT (required)")
+	fs.StringVar(&dsn, "clickhouse", "", "database, clickhouse://USER:PASSWORD@HOST:PORT, with ?secure=true where it is reached by TLS (required)")
 	fs.StringVar(&cfg.KeyDir, "keys", "", "folder of the pseudonym keys, shared by replicas (required)")
 	fs.StringVar(&certificate, "tls-cert", "", "certificate chain, PEM (required, or -plaintext)")
 	fs.StringVar(&key, "tls-key", "", "its private key, PEM")
@@ -76,7 +79,7 @@ func parse(args []string) (collector.Config, error) {
 	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
 	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed since that began, at most this long, and a moment in any case")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
-	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each")
+	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each; at most 1048576")
 	fs.DurationVar(&cfg.RetryAfter, "retry-after", cfg.RetryAfter, "what clients are told to wait, on average, when they are sent away for now")
 	fs.Float64Var(&cfg.LimitRate, "limit-rate", cfg.LimitRate, "calls a second for each /24 or /48; 0: no limit")
 	fs.Float64Var(&cfg.LimitBurst, "limit-burst", cfg.LimitBurst, "calls at once for each /24 or /48")
@@ -92,16 +95,49 @@ func parse(args []string) (collector.Config, error) {
 	return cfg, errors.Join(append(problems, cfg.Validate())...)
 }
 
-// addDatabase takes a DSN apart. An error does not repeat it: it holds a password.
+// honoured are the parameters of a DSN that are not dropped.
+var honoured = []string{"secure", "skip_verify", "tls_server_name", "dial_timeout", "username", "password"}
+
+// addDatabase takes a DSN apart, and refuses what it could only drop: the other programs
+// hand the same text to the library, and it must not mean less here. An error does not
+// repeat the DSN: it holds a password.
 func addDatabase(cfg *collector.Config, dsn string) error {
 	if dsn == "" {
 		return nil // Validate says so
 	}
+	form := errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:PORT, what is special in a password written as %XX")
 	options, err := clickhouse.ParseDSN(dsn)
 	if err != nil || len(options.Addr) == 0 {
-		return errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:PORT")
+		return form
 	}
-	cfg.Database = collector.Database{Address: options.Addr[0], User: options.Auth.Username, Password: options.Auth.Password}
+	_, query, _ := strings.Cut(dsn, "?")
+	// Of a query that it cannot read the library drops a part; and where there is a # or
+	// another @ it has taken a part of the password for something else.
+	parameters, err := url.ParseQuery(query)
+	if err != nil || strings.Contains(dsn, "#") || strings.Contains(query, "@") {
+		return form
+	}
+	if options.Auth.Database != "" {
+		return errors.New("clickhouse: it names a database; the collector's is raw, and no other")
+	}
+	for name := range parameters {
+		if !slices.Contains(honoured, name) {
+			return fmt.Errorf("clickhouse: the parameter %q is not known here; %s are", name, strings.Join(honoured, ", "))
+		}
+	}
+	if len(options.Addr) > 1 {
+		return fmt.Errorf("clickhouse: %d addresses given; a collector stores at one", len(options.Addr))
+	}
+	if _, _, err := net.SplitHostPort(options.Addr[0]); err != nil {
+		return form
+	}
+	if options.Protocol != clickhouse.Native {
+		return errors.New("clickhouse: a collector speaks the native protocol, clickhouse://, and not HTTP")
+	}
+	cfg.Database = collector.Database{
+		Address: options.Addr[0], User: options.Auth.Username, Password: options.Auth.Password,
+		TLS: options.TLS, DialTimeout: options.DialTimeout,
+	}
 	return nil
 }
 

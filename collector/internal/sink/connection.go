@@ -1,7 +1,9 @@
 package sink
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"time"
 
@@ -11,9 +13,11 @@ import (
 
 // Database is where and as whom to store.
 type Database struct {
-	Address  string // host:port of the native protocol
-	User     string
-	Password string
+	Address     string // host:port of the native protocol
+	User        string
+	Password    string
+	TLS         *tls.Config   // nil: in clear
+	DialTimeout time.Duration // for TCP and TLS, and again for the greeting; 0: the two below
 }
 
 const (
@@ -56,7 +60,9 @@ func (c *connection) connect(ctx context.Context) error {
 	}
 	client, err := ch.Dial(ctx, ch.Options{
 		Address: c.database.Address, User: c.database.User, Password: c.database.Password, Database: "raw",
-		Compression: ch.CompressionLZ4, DialTimeout: dialTimeout, HandshakeTimeout: handshakeTimeout, ReadTimeout: readTimeout,
+		TLS: c.database.TLS, Compression: ch.CompressionLZ4,
+		DialTimeout:      cmp.Or(c.database.DialTimeout, dialTimeout),
+		HandshakeTimeout: cmp.Or(c.database.DialTimeout, handshakeTimeout), ReadTimeout: readTimeout,
 	})
 	if err != nil {
 		return withoutText("(connect)", err)

@@ -31,9 +31,9 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 )
 
-// maxBlockRows is the most rows that ClickHouse keeps in one block, and a block
-// is what it stores atomically (max_insert_block_size).
-const maxBlockRows = 1_048_576
+// MaxBlockRows is the most rows that ClickHouse, as it is set up at first, is sure to keep in
+// one block, and a block is what it stores atomically (max_insert_block_size).
+const MaxBlockRows = 1_048_576
 
 // Config says where to store and when.
 type Config struct {
@@ -42,7 +42,8 @@ type Config struct {
 	// period's last insert began, but not before its first batch waited for company.
 	FlushRows int
 	FlushAge  time.Duration
-	// MaxPending bounds the rows that wait, in all blocks and inserts under way.
+	// MaxPending bounds the rows that wait, in all blocks and inserts under way. One block
+	// may grow to it while all inserters are busy: it is at most MaxBlockRows.
 	MaxPending int
 	// GiveUp is how long a block is tried before its callers are told to keep it.
 	GiveUp time.Duration
@@ -94,7 +95,6 @@ type insertion struct {
 
 // New starts a sink. The database may be away; it is reached when there is work.
 func New(cfg Config) *Sink {
-	cfg.FlushRows = min(cfg.FlushRows, maxBlockRows)
 	s := &Sink{cfg: cfg, wake: make(chan struct{}, 1), open: map[period.Period]*block{}, last: map[period.Period]insertion{}}
 	for range cfg.Inserters {
 		s.inserters.Go(s.insertBlocks)
@@ -180,9 +180,11 @@ func (s *Sink) signal() {
 }
 
 // company is how long the first of a block's batches waits for those that arrive
-// together with it: a moment, or where inserts are slow an eighth of what one takes. In
-// that time who was sent away finds the places that the last insert left.
-func company(last insertion) time.Duration { return max(time.Millisecond, last.took/8) }
+// together with it: a moment, or where inserts are slow an eighth of what one takes, at
+// most FlushAge. In that time who was sent away finds the places that the last insert left.
+func (s *Sink) company(last insertion) time.Duration {
+	return min(max(time.Millisecond, last.took/8), s.cfg.FlushAge)
+}
 
 // spacing is how many times as long as an insert takes lies between the beginnings
 // of two: an insert costs the database about the same whatever is in it, and two thirds
@@ -209,7 +211,7 @@ func (s *Sink) take() (due *block, wait time.Duration, done bool) {
 	now := time.Now()
 	for p, b := range s.open {
 		last := s.last[p]
-		left := max(s.rest(last)-now.Sub(last.began), company(last)-now.Sub(b.born))
+		left := max(s.rest(last)-now.Sub(last.began), s.company(last)-now.Sub(b.born))
 		if s.closed || left <= 0 || b.rows() >= s.cfg.FlushRows {
 			delete(s.open, p)
 			s.last[p] = insertion{now, last.took}
