@@ -39,12 +39,19 @@ type raw struct {
 
 func dialRaw(t *testing.T, address string) *raw {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	return dialRawBy(t, &net.Dialer{}, address, "")
+}
+
+// dialRawBy connects by a dialer, and says something before HTTP/2 begins.
+func dialRawBy(t *testing.T, dialer *net.Dialer, address, first string) *raw {
+	t.Helper()
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(conn, first)
 	r := &raw{Conn: conn, Framer: http2.NewFramer(conn, conn)}
 	r.encoder = hpack.NewEncoder(&r.headers)
 	r.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -205,7 +212,7 @@ func TestAbusiveCalls(t *testing.T) {
 
 // elsewhere connects from another network than the one that floods.
 func elsewhere(ctx context.Context, address string) (net.Conn, error) {
-	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 50, 1)}}).DialContext(ctx, "tcp", address)
+	return local("127.0.50.1").DialContext(ctx, "tcp", address)
 }
 
 // B01-B05, B13, B18: floods end the flooder's connection or are borne; memory and
@@ -414,7 +421,7 @@ func TestOtherProtocols(t *testing.T) {
 		"HTTP/1.1":       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"upgrade":        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 		"random":         strings.Repeat("\x93\x01\xfe\x77", 64),
-		"a PROXY header": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x4d\x7f\x00\x00\x01\x12\x34\x01\xbb" + http2.ClientPreface,
+		"a PROXY header": proxyHeader("203.0.113.77") + http2.ClientPreface,
 		"a text header":  "PROXY TCP4 203.0.113.77 127.0.0.1 4660 443\r\n" + http2.ClientPreface,
 	} {
 		conn, err := net.Dial("tcp", r.Addr())
