@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type raw struct {
 	*http2.Framer
 	headers bytes.Buffer
 	encoder *hpack.Encoder
+	said    []hpack.HeaderField // by the server, up to the answer
 }
 
 func dialRaw(t *testing.T, address string) *raw {
@@ -60,18 +62,21 @@ func dialRawBy(t *testing.T, dialer *net.Dialer, address, first string) *raw {
 	return r
 }
 
-// open begins a call with the usual headers and more.
+// open begins a call with the usual headers, those that are named again in place, and
+// more behind: a pseudo header there would make the whole frame malformed.
 func (r *raw) open(stream uint32, path string, more ...string) error {
 	r.headers.Reset()
-	fields := append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "x", "content-type", "application/grpc", "te", "trailers"}, more...)
+	fields := []string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "x", "content-type", "application/grpc", "te", "trailers"}
+	usual := len(fields)
+	for i := 0; i < len(more); i += 2 {
+		if at := slices.Index(fields[:usual], more[i]); at >= 0 && at%2 == 0 {
+			fields[at+1] = more[i+1]
+		} else {
+			fields = append(fields, more[i:i+2]...)
+		}
+	}
 	for i := 0; i < len(fields); i += 2 {
-		replaced := false
-		for j := len(fields) - 2; j > i; j -= 2 { // the last of a name counts
-			replaced = replaced || fields[j] == fields[i]
-		}
-		if !replaced || fields[i] == "x-many" {
-			_ = r.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-		}
+		_ = r.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
 	return r.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: r.headers.Bytes(), EndHeaders: true})
 }
@@ -114,6 +119,7 @@ func (r *raw) answer(stream uint32) string {
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
+			r.said = append(r.said, f.Fields...)
 			for _, field := range f.Fields {
 				if field.Name == "grpc-status" && f.StreamID == stream {
 					return field.Value
