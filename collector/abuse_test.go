@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,16 +36,24 @@ type raw struct {
 	*http2.Framer
 	headers bytes.Buffer
 	encoder *hpack.Encoder
+	said    []hpack.HeaderField // by the server, up to the answer
 }
 
 func dialRaw(t *testing.T, address string) *raw {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	return dialRawBy(t, &net.Dialer{}, address, "")
+}
+
+// dialRawBy connects by a dialer, and says something before HTTP/2 begins.
+func dialRawBy(t *testing.T, dialer *net.Dialer, address, first string) *raw {
+	t.Helper()
+	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(conn, first)
 	r := &raw{Conn: conn, Framer: http2.NewFramer(conn, conn)}
 	r.encoder = hpack.NewEncoder(&r.headers)
 	r.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -53,18 +62,21 @@ func dialRaw(t *testing.T, address string) *raw {
 	return r
 }
 
-// open begins a call with the usual headers and more.
+// open begins a call with the usual headers, those that are named again in place, and
+// more behind: a pseudo header there would make the whole frame malformed.
 func (r *raw) open(stream uint32, path string, more ...string) error {
 	r.headers.Reset()
-	fields := append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "x", "content-type", "application/grpc", "te", "trailers"}, more...)
+	fields := []string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "x", "content-type", "application/grpc", "te", "trailers"}
+	usual := len(fields)
+	for i := 0; i < len(more); i += 2 {
+		if at := slices.Index(fields[:usual], more[i]); at >= 0 && at%2 == 0 {
+			fields[at+1] = more[i+1]
+		} else {
+			fields = append(fields, more[i:i+2]...)
+		}
+	}
 	for i := 0; i < len(fields); i += 2 {
-		replaced := false
-		for j := len(fields) - 2; j > i; j -= 2 { // the last of a name counts
-			replaced = replaced || fields[j] == fields[i]
-		}
-		if !replaced || fields[i] == "x-many" {
-			_ = r.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
-		}
+		_ = r.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
 	return r.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: r.headers.Bytes(), EndHeaders: true})
 }
@@ -107,6 +119,7 @@ func (r *raw) answer(stream uint32) string {
 		}
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
+			r.said = append(r.said, f.Fields...)
 			for _, field := range f.Fields {
 				if field.Name == "grpc-status" && f.StreamID == stream {
 					return field.Value
@@ -205,7 +218,7 @@ func TestAbusiveCalls(t *testing.T) {
 
 // elsewhere connects from another network than the one that floods.
 func elsewhere(ctx context.Context, address string) (net.Conn, error) {
-	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 50, 1)}}).DialContext(ctx, "tcp", address)
+	return local("127.0.50.1").DialContext(ctx, "tcp", address)
 }
 
 // B01-B05, B13, B18: floods end the flooder's connection or are borne; memory and
@@ -420,7 +433,7 @@ func TestOtherProtocols(t *testing.T) {
 		"HTTP/1.1":       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"upgrade":        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
 		"random":         strings.Repeat("\x93\x01\xfe\x77", 64),
-		"a PROXY header": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x4d\x7f\x00\x00\x01\x12\x34\x01\xbb" + http2.ClientPreface,
+		"a PROXY header": proxyHeader("203.0.113.77") + http2.ClientPreface,
 		"a text header":  "PROXY TCP4 203.0.113.77 127.0.0.1 4660 443\r\n" + http2.ClientPreface,
 	} {
 		conn, err := net.Dial("tcp", r.Addr())
