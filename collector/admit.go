@@ -108,7 +108,7 @@ func protobuf(contentType []string) bool {
 }
 
 // admitted wraps a method's handler: a call has a place from before its body is read, or is
-// refused; and one whose body cannot be read is refused in words of ours, with its reason counted.
+// refused; and one whose body cannot be read is counted, with its reason.
 func admitted(handler grpc.MethodHandler) grpc.MethodHandler {
 	return func(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (reply any, err error) {
 		s := server.(*Server)
@@ -136,19 +136,15 @@ func (s *Server) survive(reply *any, err *error) {
 	}
 }
 
-// unread counts a request that could not be read, and refuses it. The codes are
-// gRPC's; its texts may quote the caller.
+// unread counts a request that could not be read. gRPC has answered it by then, in words
+// of its own: it may quote to the caller what he sent.
 func (s *Server) unread(err error) error {
-	reason, code, text := refusedUnreadable, status.Code(err), "the request cannot be read"
-	switch code {
+	reason := refusedUnreadable
+	switch status.Code(err) {
 	case codes.ResourceExhausted:
-		reason, text = refusedTooLarge, "the request is too large"
-	case codes.Unimplemented:
-		text = "the compression is not known here"
+		reason = refusedTooLarge
 	case codes.Canceled, codes.DeadlineExceeded:
-		reason, text = refusedUnfinished, "the request did not arrive"
-	default:
-		code = codes.Internal
+		reason = refusedUnfinished
 	}
-	return s.turnAway(reason, status.Error(code, text))
+	return s.turnAway(reason, err)
 }

@@ -125,6 +125,8 @@ func quoted(header string) string {
 		return "Received a HEADERS frame with :method "
 	case header == "content-type":
 		return "invalid gRPC request content-type "
+	case header == ":path":
+		return "malformed method name: "
 	case header == "grpc-timeout":
 		return "malformed grpc-timeout: "
 	case header == "grpc-encoding":
