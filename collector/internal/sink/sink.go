@@ -7,9 +7,10 @@
 //
 // Batches gather in one block for each period. An inserter takes a block when it
 // is large enough, or when its period's last insert began long enough ago: three
-// times what it took, at most FlushAge, less where inserts are slow. A lone client does not wait, some dozen
-// wait as long as two inserts, and ten thousand share one. While all inserters are
-// busy, blocks keep growing, so a slow database gets fewer and larger inserts.
+// times what it took, at most FlushAge, less where inserts are slow; of a week that is not
+// this one FlushAge. A lone client does not wait, some dozen wait as long as two inserts, and
+// ten thousand share one. While all inserters are busy, blocks keep growing, so a slow
+// database gets fewer and larger inserts.
 //
 //	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
 //	Append ──▶ block of 2026-W48 ──┴──────────────▶   inserter ──▶ ClickHouse
@@ -207,9 +208,14 @@ func (s *Sink) take() (due *block, wait time.Duration, done bool) {
 	defer s.mu.Unlock()
 	wait = time.Hour
 	now := time.Now()
+	thisWeek := period.Of(now)
 	for p, b := range s.open {
 		last := s.last[p]
-		left := max(s.rest(last)-now.Sub(last.began), s.company(last)-now.Sub(b.born))
+		rest := s.cfg.FlushAge // other weeks are several, each with inserts of its own
+		if p == thisWeek {
+			rest = s.rest(last)
+		}
+		left := max(rest-now.Sub(last.began), s.company(last)-now.Sub(b.born))
 		if s.closed || left <= 0 || b.rows() >= s.cfg.FlushRows {
 			delete(s.open, p)
 			s.last[p] = insertion{now, last.took}
