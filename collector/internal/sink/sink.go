@@ -8,7 +8,7 @@
 // Batches gather in one block for each period. An inserter takes a block when it
 // is large enough, or when its first batch has waited a moment for company and its
 // period's last insert began long enough ago: three times what one takes, at most
-// FlushAge (rest says when it is less). A lone client waits for that moment only, some
+// FlushAge (rest says when it is less); of a week that is not this one, FlushAge. A lone client waits for that moment only, some
 // dozen wait as long as two inserts take, and then for their own, and ten thousand
 // share one. While all inserters are busy, blocks keep growing, so a slow database
 // gets fewer and larger inserts.
@@ -209,9 +209,14 @@ func (s *Sink) take() (due *block, wait time.Duration, done bool) {
 	defer s.mu.Unlock()
 	wait = time.Hour
 	now := time.Now()
+	thisWeek := period.Of(now)
 	for p, b := range s.open {
 		last := s.last[p]
-		left := max(s.rest(last)-now.Sub(last.began), s.company(last)-now.Sub(b.born))
+		rest := s.cfg.FlushAge // other weeks are several, each with inserts of its own
+		if p == thisWeek {
+			rest = s.rest(last)
+		}
+		left := max(rest-now.Sub(last.began), s.company(last)-now.Sub(b.born))
 		if s.closed || left <= 0 || b.rows() >= s.cfg.FlushRows {
 			delete(s.open, p)
 			s.last[p] = insertion{now, last.took}
