@@ -26,7 +26,7 @@ type Config struct {
 	Plaintext bool
 
 	Policy      Policies // what users agreed to, and who answers for it
-	StorePrefix string   // "none", or "coarse": count traffic by /16 and /32 for two days
+	StorePrefix string   // "none", or "coarse": how much came from each /16 and /32 that sent much
 	// PauseClients tells clients to record and send nothing for so long. 0: they go on.
 	PauseClients time.Duration
 

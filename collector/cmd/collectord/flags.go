@@ -76,7 +76,7 @@ func parse(args []string) (collector.Config, error) {
 	fs.BoolVar(&cfg.Plaintext, "plaintext", false, "serve without TLS, on loopback only")
 	fs.StringVar(&policy, "policy", "", "file that says what users agreed to and who answers for it (required)")
 	fs.DurationVar(&cfg.PauseClients, "pause-clients", 0, "tell clients to record and send nothing for so long")
-	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: count traffic by /16 and /32 for two days")
+	fs.StringVar(&cfg.StorePrefix, "store-prefix", cfg.StorePrefix, "none, or coarse: keep for two days how much came from each /16 and /32 that sent ten batches within an hour")
 	fs.DurationVar(&cfg.FlushAge, "flush-age", cfg.FlushAge, "an insert waits for more rows until three times what the last one took have passed since that began, at most this long, and a moment in any case")
 	fs.IntVar(&cfg.FlushRows, "flush-rows", cfg.FlushRows, "or until there are so many")
 	fs.IntVar(&cfg.MaxPending, "max-pending", cfg.MaxPending, "rows that may wait in memory, about 250 octets each; at most 1048576")

@@ -33,9 +33,6 @@ type block struct {
 	origins  map[netip.Prefix]origin
 }
 
-// origin is what came from one coarse prefix.
-type origin struct{ batches, events uint64 }
-
 func newBlock() *block { return &block{origins: map[netip.Prefix]origin{}} }
 
 // reset empties a block for another period's rows and keeps its memory.
@@ -123,23 +120,6 @@ func (c *counterColumns) input() proto.Input {
 		{Name: "period", Data: &c.period}, {Name: "unit", Data: &c.unit}, {Name: "batch", Data: &c.batch},
 		{Name: "slices_started", Data: &c.started}, {Name: "slices_finished", Data: &c.finished},
 		{Name: "slices_failed", Data: &c.failed}, {Name: "slices_cancelled", Data: &c.cancelled},
-	}
-}
-
-// originInput builds the columns of raw.origins.
-func (b *block) originInput(day time.Time) proto.Input {
-	var received proto.ColDate
-	var prefix proto.ColIPv6
-	var batches, events proto.ColUInt64
-	for network, o := range b.origins {
-		received.Append(day)
-		prefix.Append(proto.ToIPv6(netip.AddrFrom16(network.Addr().As16())))
-		batches.Append(o.batches)
-		events.Append(o.events)
-	}
-	return proto.Input{
-		{Name: "received", Data: &received}, {Name: "prefix", Data: &prefix},
-		{Name: "batches", Data: &batches}, {Name: "events", Data: &events},
 	}
 }
 

@@ -33,9 +33,8 @@ type connection struct {
 	client   *ch.Client // nil when there is none
 }
 
-// insert stores a block: first the rows, each table's insert marked by the
-// block's token so that a repetition is recognised, then the traffic by origin,
-// which may be lost but must not be doubled.
+// insert stores a block, each table's insert marked by the block's token so that a
+// repetition is recognised.
 func (c *connection) insert(ctx context.Context, b *block) error {
 	if err := c.connect(ctx); err != nil {
 		return err
@@ -44,11 +43,6 @@ func (c *connection) insert(ctx context.Context, b *block) error {
 		if err := c.insertTable(ctx, t.name, b.token, t.input); err != nil {
 			c.close() // its state is unknown
 			return err
-		}
-	}
-	if len(b.origins) > 0 {
-		if err := c.insertTable(ctx, "origins", b.token, b.originInput(time.Now().UTC())); err != nil {
-			c.close()
 		}
 	}
 	return nil

@@ -8,10 +8,12 @@
 // Batches gather in one block for each period. An inserter takes a block when it
 // is large enough, or when its first batch has waited a moment for company and its
 // period's last insert began long enough ago: three times what one takes, at most
-// FlushAge (rest says when it is less); of a week that is not this one, FlushAge. A lone client waits for that moment only, some
-// dozen wait as long as two inserts take, and then for their own, and ten thousand
-// share one. While all inserters are busy, blocks keep growing, so a slow database
-// gets fewer and larger inserts.
+// FlushAge (rest says when it is less); of a week that is not this one, FlushAge. A lone client
+// waits for that moment only, some dozen wait as long as two inserts take, and then for
+// their own, and ten thousand share one. While all inserters are busy, blocks keep
+// growing, so a slow database gets fewer and larger inserts.
+//
+// What came from which coarse prefix is gathered for an hour, and stored apart.
 //
 //	Append ──▶ block of 2026-W47 ──┐   large or due   inserter ──▶ ClickHouse
 //	Append ──▶ block of 2026-W48 ──┴──────────────▶   inserter ──▶ ClickHouse
@@ -77,6 +79,7 @@ type Sink struct {
 	cfg       Config
 	inserters sync.WaitGroup
 	wake      chan struct{} // holds one signal: there may be work
+	origins   origins
 
 	mu      sync.Mutex
 	open    map[period.Period]*block // guarded by mu, as is all below
@@ -239,9 +242,15 @@ func (s *Sink) insertBlocks() {
 		b, wait, done := s.take()
 		switch {
 		case b != nil:
-			s.finish(b, s.insert(conn, b))
+			outcome := s.insert(conn, b)
+			if outcome.Err == nil {
+				s.origins.add(b.origins, time.Now())
+			}
+			s.finish(b, outcome)
+			s.storeOrigins(conn, false)
 		case done:
 			s.signal() // the other inserters end too
+			s.storeOrigins(conn, true)
 			return
 		default:
 			timer := time.NewTimer(wait)

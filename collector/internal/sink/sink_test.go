@@ -30,6 +30,7 @@ type bench struct {
 	*Sink
 	db    *localdb.Server
 	rules scrub.Rules
+	from  string // address of the batches
 
 	mu       sync.Mutex
 	outcomes []Outcome // guarded by mu
@@ -41,7 +42,7 @@ func start(t testing.TB, change func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{db: migrationtest.Start(t), rules: scrub.Rules{Hasher: ring, Covers: func(policy uint32, _ period.Period) bool { return policy == 1 }, KeepOrigins: true, Now: time.Now}}
+	b := &bench{db: migrationtest.Start(t), rules: scrub.Rules{Hasher: ring, Covers: func(policy uint32, _ period.Period) bool { return policy == 1 }, KeepOrigins: true, Now: time.Now}, from: "203.0.113.9"}
 	cfg := Config{
 		Database:  Database{Address: b.db.Addr(), User: migrations.Collector, Password: b.db.Password(migrations.Collector)},
 		FlushRows: 1000, FlushAge: 10 * time.Millisecond, MaxPending: 100_000, GiveUp: 20 * time.Second, Inserters: 2,
@@ -75,7 +76,7 @@ func (b *bench) rowsOf(t testing.TB, week period.Period, n int) *scrub.Rows {
 	for range n {
 		batch.Slices = append(batch.Slices, fullSlice())
 	}
-	rows, err := b.rules.Batch(batch, scrub.PrefixOf(netip.MustParseAddr("203.0.113.9")), nil)
+	rows, err := b.rules.Batch(batch, scrub.PrefixOf(netip.MustParseAddr(b.from)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,6 @@ func TestColumns(t *testing.T) {
 		"SELECT concat(toString(count()), ' ', toString(uniqExact(unit, batch))) FROM raw.slices FINAL":                 "2 1",
 		"SELECT toString((period, slices_started, slices_finished, slices_failed, slices_cancelled)) FROM raw.counters": "('" + week + "',7,5,1,1)",
 		"SELECT toString(min((unit, batch) IN (SELECT unit, batch FROM raw.slices))) FROM raw.counters":                 "1",
-		"SELECT toString((received = today(), prefix, batches, events)) FROM raw.origins":                               "(1,'::ffff:203.0.0.0',1,2)",
 	} {
 		if got := b.query(t, query); got != want {
 			t.Errorf("%s = %s, want %s", query, got, want)
@@ -250,7 +250,6 @@ func TestBlocksAreUsedAgain(t *testing.T) {
 	for query, want := range map[string]string{
 		"SELECT toString(count()) FROM raw.slices":          "5",
 		"SELECT toString(count()) FROM raw.counters":        "5",
-		"SELECT toString(sum(batches)) FROM raw.origins":    "5",
 		"SELECT toString(uniqExact(batch)) FROM raw.slices": "5",
 	} {
 		if got := b.query(t, query); got != want {
