@@ -145,18 +145,13 @@ func TestExactlyOnceUnderKills(t *testing.T) {
 	if loadErr != nil {
 		t.Fatal(loadErr)
 	}
-	var read, keys uint64
-	conn, err := s.Connect(localdb.Administrator)
+	read, rows, err := s.Stored(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if err := conn.QueryRow(ctx, "SELECT count(), uniqExact(period, unit, batch, idx) FROM raw.slices FINAL").Scan(&read, &keys); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d kills; %d events acknowledged in %d attempts, refused %v", kills, result.Acked, result.Attempts, result.Refused)
-	if result.Acked != events || read != events || keys != events {
-		t.Errorf("%d sent, %d acknowledged, %d read, %d keys", events, result.Acked, read, keys)
+	t.Logf("%d kills; %d events acknowledged in %d attempts, refused %v; %d repetitions are there", kills, result.Acked, result.Attempts, result.Refused, rows-read)
+	if result.Acked != events || read != events {
+		t.Errorf("%d sent, %d acknowledged, %d read", events, result.Acked, read)
 	}
 	if kills < 4 {
 		t.Errorf("only %d kills happened while events were sent", kills)

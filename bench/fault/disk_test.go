@@ -138,6 +138,7 @@ func TestDiskFullAndReadOnly(t *testing.T) {
 			ballast := filepath.Join(d.mount, "ballast")
 			fill(t, ballast)
 			s.refused(t)
+			s.says(t, "ClickHouse error 243 ") // NOT_ENOUGH_SPACE
 			must(t, os.Remove(ballast))
 		})
 	})
@@ -151,6 +152,7 @@ func TestDiskFullAndReadOnly(t *testing.T) {
 				}
 			}
 			s.refused(t)
+			s.says(t, "ClickHouse error 1001 ") // STD_EXCEPTION, of the file system
 			for _, f := range folders {
 				must(t, request(f, setFlagsRequest, extents))
 			}

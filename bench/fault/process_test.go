@@ -2,9 +2,13 @@ package fault
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -114,6 +118,7 @@ func TestFaults(t *testing.T) {
 		s.strike(t, func(ctx context.Context) {
 			s.exec(t, "RENAME TABLE raw.slices TO raw.slices_away")
 			s.refused(t)
+			s.says(t, "ClickHouse error 60 ") // UNKNOWN_TABLE
 			s.exec(t, "RENAME TABLE raw.slices_away TO raw.slices")
 		})
 	})
@@ -121,6 +126,7 @@ func TestFaults(t *testing.T) {
 		s.strike(t, func(ctx context.Context) {
 			s.exec(t, "ALTER TABLE raw.slices MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1")
 			s.refused(t)
+			s.says(t, "ClickHouse error 252 ") // TOO_MANY_PARTS
 			s.exec(t, "ALTER TABLE raw.slices RESET SETTING parts_to_delay_insert, parts_to_throw_insert")
 		})
 	})
@@ -130,6 +136,7 @@ func TestFaults(t *testing.T) {
 		started := make(chan error, 1)
 		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
 		must(t, stack.WaitListening(t.Context(), s.Target()))
+		s.says(t, "ClickHouse error 516 ") // AUTHENTICATION_FAILED; asked first: the engine ends of it every time
 		s.refused(t)
 		if stack.Ready(t.Context(), s.Admin()) {
 			t.Error("ready with a wrong password")
@@ -149,6 +156,7 @@ func TestFaults(t *testing.T) {
 		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
 		must(t, stack.WaitListening(t.Context(), s.Target()))
 		s.refused(t)
+		s.says(t, "connection refused")
 		if stack.Ready(t.Context(), s.Admin()) {
 			t.Error("ready without a database")
 		}
@@ -185,6 +193,36 @@ func (s *scene) refused(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || !told {
 		t.Errorf("%v, told when to come again: %t, want Unavailable and true", err, told)
 	}
+}
+
+// says waits until the collector tells the operator why it does not store: by its
+// readiness, or in its log's last line, where only an insert shows it. Clients are told
+// the same whatever the reason is.
+func (s *scene) says(t *testing.T, reason string) {
+	t.Helper()
+	var ready, last string
+	for end := time.Now().Add(sceneTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		ready = readiness(s.Admin())
+		log, err := os.ReadFile(s.LogFile())
+		must(t, err)
+		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+		last = lines[len(lines)-1]
+		if strings.Contains(ready, reason) || strings.Contains(last, reason) {
+			return
+		}
+	}
+	t.Errorf("the reason should be %q; ready: %s; logged: %s", reason, ready, last)
+}
+
+// readiness is what a collector says of it, "" where it cannot be asked yet.
+func readiness(admin string) string {
+	response, err := http.Get("http://" + admin + "/readyz")
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close()
+	said, _ := io.ReadAll(response.Body) // cut off is as good as not said
+	return string(said)
 }
 
 func (s *scene) client(t *testing.T) collectorgrpc.CollectorClient {

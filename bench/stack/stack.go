@@ -128,6 +128,19 @@ func (s *Stack) Connect(user string) (driver.Conn, error) {
 	return clickhouse.Open(s.DB.Options(user))
 }
 
+// Stored returns how many events a reader sees, and how many rows there are: a batch that
+// was stored twice under the same key is read once. Only a comparison with what was sent
+// tells whether something is there twice or not at all.
+func (s *Stack) Stored(ctx context.Context) (read, rows uint64, err error) {
+	conn, err := s.Connect(migrations.Aggregator)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer conn.Close()
+	err = conn.QueryRow(ctx, "SELECT (SELECT count() FROM raw.slices FINAL), (SELECT count() FROM raw.slices)").Scan(&read, &rows)
+	return read, rows, err
+}
+
 // Target returns the collector's public address.
 func (s *Stack) Target() string { return s.listen }
 

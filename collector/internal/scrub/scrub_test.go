@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +18,6 @@ import (
 	"github.com/slicemetry/slicemetry/internal/period"
 	collectorv1 "github.com/slicemetry/slicemetry/proto/collector/v1"
 	telemetryv1 "github.com/slicemetry/slicemetry/proto/telemetry/v1"
-	"github.com/slicemetry/slicemetry/schema/catalog"
 	"github.com/slicemetry/slicemetry/schema/rules"
 )
 
@@ -137,13 +137,23 @@ func TestOpenPeriod(t *testing.T) {
 	}
 }
 
-// FuzzBatch feeds whatever a peer could send and checks every text that would be
-// stored against the catalogue, and that nothing unknown is left.
+// FuzzBatch feeds whatever a peer could send and checks every value that would be stored
+// against what its own field declares, and that nothing unknown is left.
 func FuzzBatch(f *testing.F) {
 	hostile := goodBatch()
 	hostile.Slices[0].Machine = "/home/alice/my printer"
 	hostile.Slices[0].ChangedSettings = []string{"alice@example.org", "layer_height"}
-	for _, b := range []*telemetryv1.Batch{goodBatch(), hostile, {}} {
+	confused := goodBatch() // every text is on a list, of another field; no number is on its scale
+	confused.Slices = []*telemetryv1.Slice{{
+		Machine: "PLA", Intent: "ultimaker_s5", Quality: "en", ChangedSettings: []string{"ultimaker_s5", "PLA", "cura"}, Application: "layer_height", Language: "ultimaker_s5",
+		Extruders:     []*telemetryv1.Extruder{{MaterialType: "Ultimaker", MaterialBrand: "PLA", UsedMg: 12_347, UsedMm: 12_347, NozzleUm: 399}},
+		ExtruderCount: 9, LayerHeightUm: 201, WallCount: proto.Uint32(11), InfillDensityPercent: proto.Uint32(21), GradualInfillSteps: proto.Uint32(6),
+		NozzleTemperatureCelsius: 201, BedTemperatureCelsius: 61, SpeedMmPerS: 61, ChangedSettingsCount: proto.Uint32(3),
+		VersionMajor: 100, VersionMinor: 100, ModelCount: 3, PrintTimeS: 7301, SlicingTimeMs: 2203,
+		InfillPattern: 99, Support: -1, Adhesion: 99, OperatingSystem: 99, Output: 99, Mode: 99,
+	}}
+	confused.Counters = &telemetryv1.UsageCounters{SlicesStarted: 10_001, SlicesFinished: 10_001, SlicesFailed: 10_001, SlicesCancelled: 10_001}
+	for _, b := range []*telemetryv1.Batch{goodBatch(), hostile, confused, {}} {
 		raw, err := proto.Marshal(b)
 		if err != nil {
 			f.Fatal(err)
@@ -179,19 +189,20 @@ func FuzzBatch(f *testing.F) {
 func assertRowsScrubbed(t *testing.T, rows Rows) {
 	t.Helper()
 	for _, slice := range rows.Slices() {
-		assertScrubbed(t, slice.ProtoReflect())
+		assertScrubbed(t, "Slice", "", slice.ProtoReflect())
 	}
 	if rows.Counters() != nil {
-		assertScrubbed(t, rows.Counters().ProtoReflect())
+		assertScrubbed(t, "UsageCounters", "", rows.Counters().ProtoReflect())
 	}
 }
 
-func assertScrubbed(t *testing.T, m protoreflect.Message) {
+func assertScrubbed(t *testing.T, message, prefix string, m protoreflect.Message) {
 	t.Helper()
 	if len(m.GetUnknown()) > 0 {
 		t.Errorf("%s keeps unknown fields", m.Descriptor().Name())
 	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		path := prefix + string(fd.Name())
 		values := []protoreflect.Value{v}
 		if fd.IsList() {
 			values = nil
@@ -199,25 +210,58 @@ func assertScrubbed(t *testing.T, m protoreflect.Message) {
 				values = append(values, v.List().Get(i))
 			}
 		}
+		allowed := domains()[message+"."+path]
 		for _, v := range values {
 			switch fd.Kind() {
 			case protoreflect.MessageKind:
-				assertScrubbed(t, v.Message())
+				assertScrubbed(t, message, path+".", v.Message())
 			case protoreflect.StringKind:
-				if !known(v.String()) {
-					t.Errorf("%s holds a text that is in no list", fd.Name())
+				if !allowed.texts[v.String()] {
+					t.Errorf("%s holds a text that is not on its list", path)
 				}
-			case protoreflect.BytesKind:
-				t.Errorf("%s holds octets", fd.Name())
+			case protoreflect.EnumKind:
+				if n := v.Enum(); n < 0 || int(n) > allowed.choices {
+					t.Errorf("%s is an undeclared choice", path)
+				}
+			case protoreflect.Uint32Kind:
+				if n := uint32(v.Uint()); !allowed.numbers[n] {
+					t.Errorf("%s is %d, which is not on its scale", path, n)
+				}
+			default:
+				t.Errorf("%s is of a kind that nothing checks", path)
 			}
+		}
+		if most := allowed.most; fd.IsList() && most > 0 && len(values) > most {
+			t.Errorf("%s has %d items, at most %d are allowed", path, len(values), most)
 		}
 		return true
 	})
 }
 
-func known(text string) bool {
-	return text == "custom" || text == "other" || slices.ContainsFunc(catalog.Lists(), func(list string) bool { return catalog.Contains(list, text) })
+// domain is what a field may hold once it is scrubbed.
+type domain struct {
+	texts   map[string]bool
+	numbers map[uint32]bool
+	choices int // of an enumeration, after "not reported"
+	most    int // items of a list of texts; 0: it is none
 }
+
+// domains are those of all fields, by message and path.
+var domains = sync.OnceValue(func() map[string]domain {
+	all := map[string]domain{}
+	for _, f := range rules.Fields() {
+		d := domain{texts: map[string]bool{}, numbers: map[uint32]bool{}, choices: len(f.Names()), most: int(f.Rule.GetAllow().GetMaxItems())}
+		for _, text := range f.Names() {
+			d.texts[text] = true
+		}
+		d.texts[""] = d.most == 0 // not reported; a list leaves it out
+		for _, n := range f.Numbers() {
+			d.numbers[n] = true
+		}
+		all[f.Message+"."+f.Path] = d
+	}
+	return all
+})
 
 func BenchmarkBatch(b *testing.B) {
 	s := testRules(b)
