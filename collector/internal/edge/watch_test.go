@@ -70,7 +70,7 @@ func TestCrumbs(t *testing.T) {
 		}, 2 * maxBodies},
 		"other frames": {func(f *http2.Framer, _ int) error { return f.WriteWindowUpdate(0, 1) }, many},
 	} {
-		for _, pieces := range []int{1, 7, 512, 64 << 10} {
+		for _, pieces := range []int{7, 512, 64 << 10} {
 			got, s := sent(t, pieces, tt.write, many)
 			if got > tt.want+2 || tt.want == many && got != many || tt.want < many && (got == many || s.get(Crumbled) != 1) {
 				t.Errorf("%s, read in pieces of %d: closed after %d frames (%d counted), want about %d", name, pieces, got, s.get(Crumbled), tt.want)
