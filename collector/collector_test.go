@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -330,6 +331,7 @@ func TestLimit(t *testing.T) {
 func TestDrainLosesNothing(t *testing.T) {
 	r := start(t, func(cfg *collector.Config) { cfg.FlushAge = 300 * time.Millisecond; cfg.MaxStreams = 100 })
 	client := r.client(t)
+	resume := r.stuck(t, client, 2) // so that calls are under way when the signal comes
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	acknowledged := uint64(0)
@@ -350,11 +352,30 @@ func TestDrainLosesNothing(t *testing.T) {
 	for range 50 {
 		<-first
 	}
-	r.stop()
-	wg.Wait()
-	if n := r.rows(t); n != acknowledged {
-		t.Errorf("%d acknowledged, %d stored", acknowledged, n)
+	var stopping sync.WaitGroup
+	stopping.Go(r.stop)
+	r.closes(t)
+	if err := resume(); err != nil {
+		t.Errorf("the call that was under way before the signal: %v", err)
 	}
+	stopping.Wait()
+	wg.Wait()
+	if n := r.rows(t); n != 2+acknowledged {
+		t.Errorf("%d acknowledged, %d stored", 2+acknowledged, n)
+	}
+}
+
+// closes waits until nobody listens at the public address any more.
+func (r *running) closes(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			return
+		}
+		conn.Close()
+	}
+	t.Error("the public address is still open")
 }
 
 // Whatever a client plants, and wherever, it is in no log, metric, status or row.
