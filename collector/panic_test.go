@@ -29,8 +29,11 @@ func TestPanicEndsOneCall(t *testing.T) {
 			return time.Now()
 		}
 	})
-	for looks.Load() < 3 { // limit.New, Run for its log, pruneKeys: from here on only calls read the clock
-		time.Sleep(time.Millisecond)
+	// limit.New, Run for its log, pruneKeys: from here on only calls read the clock
+	for end := time.Now().Add(20 * time.Second); looks.Load() < 3; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the clock is read %d times at the start, want 3", looks.Load())
+		}
 	}
 	client := r.client(t)
 	refused := make(map[string]error)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -242,8 +243,8 @@ func TestAbuse(t *testing.T) {
 			t.Errorf("those who send were refused with %s %d times, and acknowledged %d events", code, n, acked)
 		}
 	}
-	if now := read(t, s.LogFile()); now != log {
-		t.Errorf("the log has changed:\n%s", strings.TrimPrefix(now, log))
+	if more := aboutPeers(t, log, read(t, s.LogFile())); more != "" {
+		t.Errorf("the log has more than it had:\n%s", more)
 	}
 	for series := range metrics {
 		if strings.Contains(series, marker) {
@@ -314,6 +315,24 @@ func serve(t *testing.T, cfg load.Config, done <-chan struct{}) (acked int64, re
 		default:
 		}
 	}
+}
+
+// aboutPeers returns the lines that a log has grown by, but those about the database,
+// without a word of the peers': on a busy machine an insert may take too long.
+func aboutPeers(t *testing.T, before, now string) (more string) {
+	t.Helper()
+	grown, found := strings.CutPrefix(now, before)
+	if !found {
+		t.Error("the log is not what it was and something behind it")
+	}
+	for line := range strings.Lines(grown) {
+		var entry struct{ Msg string }
+		storing := json.Unmarshal([]byte(line), &entry) == nil && strings.HasPrefix(entry.Msg, "storing ")
+		if !storing || strings.Contains(line, marker) || strings.Contains(line, "127.9.") { // marker, or whence peers come
+			more += line
+		}
+	}
+	return more
 }
 
 func read(t *testing.T, path string) string {

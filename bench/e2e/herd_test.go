@@ -78,7 +78,7 @@ func (h *told) client(ctx context.Context, t *testing.T, target string, secure c
 		if err == nil {
 			return
 		}
-		pause := max(asked, rand.N(min(herdRetry<<failures, longestPause)))
+		pause := max(asked, rand.N(min(herdRetry<<min(failures, 16), longestPause))) // beyond 31 it would overflow
 		if !load.Sleep(ctx, pause) {
 			t.Errorf("client %d is not done: %v", number, err)
 			return

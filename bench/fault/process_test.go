@@ -150,7 +150,7 @@ func TestFaults(t *testing.T) {
 	// F24
 	t.Run("database away at start", func(t *testing.T) {
 		s.StopCollector()
-		s.straight = true
+		s.goStraight(true)
 		must(t, s.DB.Kill())
 		started := make(chan error, 1)
 		go func() { started <- s.StartCollector(context.WithoutCancel(t.Context())) }()
@@ -164,7 +164,7 @@ func TestFaults(t *testing.T) {
 		must(t, <-started)
 		s.strike(t, func(context.Context) {})
 		s.StopCollector()
-		s.straight = false
+		s.goStraight(false)
 		must(t, s.StartCollector(t.Context()))
 	})
 	// F28
@@ -177,6 +177,12 @@ func (s *scene) rewriteDSN(f func(string) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rewrite = f
+}
+
+func (s *scene) goStraight(straight bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.straight = straight
 }
 
 // refused sends a batch that cannot be stored and checks the answer.
@@ -293,6 +299,10 @@ func (s *scene) rolling(t *testing.T) {
 			"-policy", filepath.Join(dir, "policies.json"), "-plaintext", "-limit-rate", "0", "-flush-age", "20ms", "-max-streams", "64")
 		cmd.Env = append(cmd.Environ(), "COLLECTORD_CLICKHOUSE="+s.through(s.DB.DSN("collector")))
 		must(t, cmd.Start())
+		t.Cleanup(func() { // where the test ends early; otherwise it has ended by then
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
 		for end := time.Now().Add(resume); !stack.Ready(t.Context(), admin); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("the second collector is not ready")

@@ -45,7 +45,6 @@ func cycles(t *testing.T, smoke int) int {
 // scene is a stack with a proxy on each side of the collector.
 type scene struct {
 	*stack.Stack
-	t     *testing.T
 	front *Proxy // clients come through it
 	back  *Proxy // the collector reaches ClickHouse through it
 	sent  int64  // events acknowledged so far
@@ -61,7 +60,7 @@ type scene struct {
 // begin starts a scene in a folder.
 func begin(t *testing.T, dir string) *scene {
 	t.Helper()
-	s := &scene{t: t}
+	s := &scene{}
 	var err error
 	if s.back, err = NewProxy(s.databaseAddr); err != nil {
 		t.Fatal(err)
@@ -125,7 +124,6 @@ func (s *scene) setTargets(targets ...string) {
 // acknowledged; then it checks that they are there.
 func (s *scene) strike(t *testing.T, fault func(ctx context.Context)) {
 	t.Helper()
-	s.t = t
 	var loading sync.WaitGroup
 	defer loading.Wait() // also where a fault could not be made, after cancel
 	ctx, cancel := context.WithTimeout(t.Context(), sceneTime+time.Duration(cycles(t, 0))*3*time.Second)

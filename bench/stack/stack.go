@@ -12,6 +12,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -309,14 +310,40 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return nil // an engine that ends uncleanly has lost nothing that was acknowledged
 }
 
-// FreeAddress returns a loopback address that nobody listens at.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+const (
+	firstPort = 10_000
+	// portTries: where half of the ports are taken, all that are tried are once in 10^30 runs.
+	portTries = 100
+)
+
+// FreeAddress returns a loopback address that nobody listens at, each once. The kernel
+// gives its port to no connection, so that it is still free when somebody begins to listen
+// there, and when he does again after he was killed.
+func FreeAddress() (address string, err error) {
+	ports := max(firstConnectionPort(), firstPort+portTries) - firstPort
+	for range portTries {
+		address = fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
+		if _, taken := givenAddresses.LoadOrStore(address, true); taken {
+			continue // by who does not listen there yet
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("stack: no address is free: %w", err)
+}
+
+// givenAddresses are those that FreeAddress has returned.
+var givenAddresses sync.Map
+
+// firstConnectionPort is the lowest port that the kernel gives to connections.
+func firstConnectionPort() (port int) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if _, errParse := fmt.Sscan(string(text), &port); err != nil || errParse != nil {
+		return 32768 // Linux's own; others begin higher
+	}
+	return port
 }
 
 // WaitListening returns when somebody listens at an address.
