@@ -312,6 +312,7 @@ func (s *Stack) Stop(ctx context.Context) error {
 
 const (
 	firstPort = 10_000
+	endPort   = 20_000 // where localdb's begin
 	// portTries: where half of the ports are taken, all that are tried are once in 10^30 runs.
 	portTries = 100
 )
@@ -320,7 +321,7 @@ const (
 // gives its port to no connection, so that it is still free when somebody begins to listen
 // there, and when he does again after he was killed.
 func FreeAddress() (address string, err error) {
-	ports := max(firstConnectionPort(), firstPort+portTries) - firstPort
+	ports := max(min(firstConnectionPort(), endPort), firstPort+portTries) - firstPort
 	for range portTries {
 		address = fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
 		if _, taken := givenAddresses.LoadOrStore(address, true); taken {

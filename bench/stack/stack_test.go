@@ -13,7 +13,7 @@ func TestFreeAddress(t *testing.T) {
 		t.Skipf("this machine gives ports from %d on to connections, which leaves none", connections)
 	}
 	given := map[string]bool{}
-	for range 500 { // of some 20,000: by chance some would come twice
+	for range 500 { // of 10,000: by chance some would come twice
 		address, err := FreeAddress()
 		if err != nil {
 			t.Fatal(err)
