@@ -1,11 +1,13 @@
 package edge
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"testing"
 
 	"golang.org/x/net/http2"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -76,5 +78,16 @@ func TestCrumbs(t *testing.T) {
 				t.Errorf("%s, read in pieces of %d: closed after %d frames (%d counted), want about %d", name, pieces, got, s.get(Crumbled), tt.want)
 			}
 		}
+	}
+}
+
+// A handshake that fails is counted: with a certificate that is no good all do.
+func TestFailedHandshakesAreCounted(t *testing.T) {
+	s := &seen{count: map[Reason]int{}}
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	go func() { _, _ = io.WriteString(ours, "GET / HTTP/1.1\r\n\r\n"); ours.Close() }()
+	if _, _, err := Watch(credentials.NewTLS(&tls.Config{}), s.observe).ServerHandshake(theirs); err == nil || s.get(HandshakeFailed) != 1 {
+		t.Errorf("%v, %d counted, want an error and 1", err, s.get(HandshakeFailed))
 	}
 }
