@@ -12,7 +12,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +26,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/slicemetry/slicemetry/internal/operator"
+	"github.com/slicemetry/slicemetry/internal/port"
 	"github.com/slicemetry/slicemetry/schema/localdb"
 	"github.com/slicemetry/slicemetry/schema/migrations"
 )
@@ -223,17 +224,21 @@ func (s *Stack) waitReady(ctx context.Context, p *process) error {
 
 // Ready reports whether the collector whose admin address is given could store a
 // batch now.
-func Ready(ctx context.Context, admin string) bool {
+func Ready(ctx context.Context, admin string) bool { return Readiness(ctx, admin) == "ready\n" }
+
+// Readiness is what that collector says of it, "" where it cannot be asked.
+func Readiness(ctx context.Context, admin string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
 	if err != nil {
-		return false
+		return ""
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false
+		return ""
 	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer response.Body.Close()
+	said, _ := io.ReadAll(response.Body) // cut off is as good as not said
+	return string(said)
 }
 
 // KillCollector ends the collector with SIGKILL, as a crash would.
@@ -310,41 +315,10 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return nil // an engine that ends uncleanly has lost nothing that was acknowledged
 }
 
-const (
-	firstPort = 10_000
-	endPort   = 20_000 // where localdb's begin
-	// portTries: where half of the ports are taken, all that are tried are once in 10^30 runs.
-	portTries = 100
-)
-
-// FreeAddress returns a loopback address that nobody listens at, each once. The kernel
-// gives its port to no connection, so that it is still free when somebody begins to listen
-// there, and when he does again after he was killed.
-func FreeAddress() (address string, err error) {
-	ports := max(min(firstConnectionPort(), endPort), firstPort+portTries) - firstPort
-	for range portTries {
-		address = fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(ports))
-		if _, taken := givenAddresses.LoadOrStore(address, true); taken {
-			continue // by who does not listen there yet
-		}
-		var l net.Listener
-		if l, err = net.Listen("tcp", address); err == nil {
-			return address, l.Close()
-		}
-	}
-	return "", fmt.Errorf("stack: no address is free: %w", err)
-}
-
-// givenAddresses are those that FreeAddress has returned.
-var givenAddresses sync.Map
-
-// firstConnectionPort is the lowest port that the kernel gives to connections.
-func firstConnectionPort() (port int) {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if _, errParse := fmt.Sscan(string(text), &port); err != nil || errParse != nil {
-		return 32768 // Linux's own; others begin higher
-	}
-	return port
+// FreeAddress returns a loopback address that nobody listens at, each once.
+func FreeAddress() (string, error) {
+	free, err := port.Free()
+	return fmt.Sprintf("127.0.0.1:%d", free), err
 }
 
 // WaitListening returns when somebody listens at an address.

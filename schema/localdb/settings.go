@@ -1,6 +1,7 @@
 package localdb
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,12 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"text/template"
+
+	"github.com/slicemetry/slicemetry/internal/port"
 )
 
 // holder is the user that the engine's own first query runs as. It has no
@@ -45,10 +47,10 @@ func loadIdentity(cfg Config) (identity, error) {
 			return id, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	if id.TCPPort, err = choosePort(cfg.TCPPort, id.TCPPort, 0); err != nil {
+	if id.TCPPort, err = choosePort(cfg.TCPPort, id.TCPPort); err != nil {
 		return id, err
 	}
-	if id.HTTPPort, err = choosePort(cfg.HTTPPort, id.HTTPPort, id.TCPPort); err != nil {
+	if id.HTTPPort, err = choosePort(cfg.HTTPPort, id.HTTPPort); err != nil {
 		return id, err
 	}
 	for _, u := range append([]User{{Name: Administrator}}, cfg.Users...) {
@@ -63,31 +65,17 @@ func loadIdentity(cfg Config) (identity, error) {
 	return id, replaceFile(path, data)
 }
 
-// Ports that nobody asked for are chosen below those that Linux gives to connections that go
-// out: one of those, of any process, could take the port until the engine listens, and whenever it is stopped.
-const lowestPort, highestPort = 20_000, 32_767
-
-// choosePort prefers the port asked for, then the remembered one, then any but one.
-func choosePort(wanted, remembered, but int) (int, error) {
+// choosePort prefers the port asked for, then the remembered one, then any.
+func choosePort(wanted, remembered int) (int, error) {
+	wanted = cmp.Or(wanted, remembered)
 	if wanted == 0 {
-		wanted = remembered
+		return port.Free()
 	}
-	for range 100 {
-		port := wanted
-		if port == 0 {
-			if port = lowestPort + mathrand.IntN(highestPort-lowestPort+1); port == but {
-				continue
-			}
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, l.Close()
-		}
-		if wanted != 0 {
-			return 0, fmt.Errorf("%w: %d: %w", ErrPortTaken, wanted, err)
-		}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wanted))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %d: %w", ErrPortTaken, wanted, err)
 	}
-	return 0, fmt.Errorf("%w: none of those from %d to %d is free", ErrPortTaken, lowestPort, highestPort)
+	return wanted, l.Close()
 }
 
 // replaceFile writes a private file as a whole or not at all, also when the power
