@@ -416,11 +416,13 @@ func TestBurstTakesItsPlaces(t *testing.T) {
 	r.balanced(t)
 }
 
-func heap() uint64 {
+func heap() uint64 { return memory().HeapAlloc }
+
+// memory is what lives.
+func memory() (m runtime.MemStats) {
 	runtime.GC()
-	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return m
 }
 
 // B21: what is not HTTP/2 is closed, and the log says nothing of it.

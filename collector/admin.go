@@ -41,7 +41,7 @@ func newAdmin(cfg Config, m *metrics, keys *pseudonym.Ring) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &admin{listener: listener, keys: keys, probe: sink.NewProbe(sink.Database(cfg.Database)), now: cfg.Now}
+	a := &admin{listener: listener, keys: keys, probe: sink.NewProbe(cfg.Database), now: cfg.Now}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("/readyz", a.ready)

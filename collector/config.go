@@ -51,11 +51,7 @@ type Config struct {
 }
 
 // Database is where and as whom to store.
-type Database struct {
-	Address, User, Password string
-	TLS                     *tls.Config   // nil: in clear
-	DialTimeout             time.Duration // 0: two seconds, and five for the greeting
-}
+type Database = sink.Database
 
 // StorePrefix values.
 const (

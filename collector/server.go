@@ -78,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("collector: admin: %w", err), s.public.Close())
 	}
 	s.sink = sink.New(sink.Config{
-		Database:  sink.Database(cfg.Database),
+		Database:  cfg.Database,
 		FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, MaxPending: cfg.MaxPending, GiveUp: giveUp, Inserters: inserters,
 		Observe: s.observe,
 	})

@@ -2,9 +2,7 @@ package fault
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,7 +206,7 @@ func (s *scene) says(t *testing.T, reason string) {
 	t.Helper()
 	var ready, last string
 	for end := time.Now().Add(sceneTime); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		ready = readiness(s.Admin())
+		ready = stack.Readiness(t.Context(), s.Admin())
 		log, err := os.ReadFile(s.LogFile())
 		must(t, err)
 		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
@@ -218,17 +216,6 @@ func (s *scene) says(t *testing.T, reason string) {
 		}
 	}
 	t.Errorf("the reason should be %q; ready: %s; logged: %s", reason, ready, last)
-}
-
-// readiness is what a collector says of it, "" where it cannot be asked yet.
-func readiness(admin string) string {
-	response, err := http.Get("http://" + admin + "/readyz")
-	if err != nil {
-		return ""
-	}
-	defer response.Body.Close()
-	said, _ := io.ReadAll(response.Body) // cut off is as good as not said
-	return string(said)
 }
 
 func (s *scene) client(t *testing.T) collectorgrpc.CollectorClient {
